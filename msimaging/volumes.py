@@ -34,7 +34,7 @@ class Volume:
     @property
     def voxel_sizes(self) -> NDArray[np.float64]:
         """Edge lengths of a voxel in mm, (3,)."""
-        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
 
 
 @contextmanager

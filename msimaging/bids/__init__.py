@@ -1,1 +1,1 @@
-"""bids"""
+"""The dataset as names and tables: visits, output paths, sidecars, index."""

@@ -1,1 +1,1 @@
-"""diffusion"""
+"""From raw diffusion-weighted volumes to tensor maps and their uncertainty."""

@@ -1,1 +1,1 @@
-"""figures"""
+"""Drawing: these modules draw what they are given and compute nothing."""

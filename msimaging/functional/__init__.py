@@ -1,1 +1,1 @@
-"""functional"""
+"""From raw BOLD to parcel time series, connectivity and its uncertainty."""

@@ -1,1 +1,1 @@
-"""longitudinal"""
+"""Comparability of visits, change, and whether a change can be relied on."""

@@ -1,1 +1,1 @@
-"""phantom"""
+"""Simulated two-visit patients with known truth."""

@@ -1,1 +1,1 @@
-"""reporting"""
+"""HTML pages, methods text and flow diagram."""

@@ -1,1 +1,1 @@
-"""spatial"""
+"""Registration, the within-patient midpoint space, and composition of transforms."""

@@ -1,1 +1,1 @@
-"""statistics"""
+"""Inference for few patients, models, clinical outcomes, design of the next trial."""
