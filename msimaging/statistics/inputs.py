@@ -1,0 +1,76 @@
+"""Numbers as they come in: made into float arrays, or refused with where and why."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from msimaging.errors import Finding, InputError
+
+Alternative = Literal["two-sided", "greater", "less"]
+ALTERNATIVES = ("two-sided", "greater", "less")
+
+# Differences of decimals carry rounding noise of about 1e-13 of the value they were taken from;
+# anything closer than this part of the scale is one and the same number to a reader.
+TIE_TOLERANCE = 1e-9
+
+
+def refuse(where: str, rule: str, found: str, remedy: str) -> InputError:
+    """Return the error that names one broken rule, ready to be raised."""
+    return InputError([Finding(rule=rule, where=where, found=found, remedy=remedy)])
+
+
+def as_floats(values: ArrayLike, *, where: str, ndim: int = 1) -> NDArray[np.float64]:
+    """Return a float copy with NaN for missing values; refuse text, infinities, wrong shapes."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise refuse(
+            where, "values are numbers", str(error), "Code missing values as NaN and drop text."
+        ) from error
+    if array.ndim != ndim:
+        raise refuse(
+            where,
+            f"an array with {ndim} dimension(s) is needed",
+            f"shape {array.shape}",
+            "Pass one value per patient" + (" and column." if ndim > 1 else "."),
+        )
+    if np.isinf(array).any():
+        positions = np.argwhere(np.isinf(array))[:5].tolist()
+        raise refuse(
+            where,
+            "values are finite",
+            f"infinity at {positions}",
+            "Correct or remove these values.",
+        )
+    return array
+
+
+def drop_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return the values that are there and how many are missing."""
+    present = ~np.isnan(values)
+    return values[present], int((~present).sum())
+
+
+def check_alternative(alternative: str) -> None:
+    """Refuse an alternative hypothesis that does not exist."""
+    if alternative not in ALTERNATIVES:
+        raise refuse(
+            "alternative",
+            f"one of {', '.join(ALTERNATIVES)}",
+            repr(alternative),
+            "Choose the direction before looking at the data.",
+        )
+
+
+def check_fraction(value: float, *, where: str) -> None:
+    """Refuse what is not strictly between 0 and 1."""
+    if not 0 < value < 1:
+        raise refuse(where, "a number between 0 and 1", repr(value), "Give, for example, 0.95.")
+
+
+def tolerance_of(values: NDArray[np.float64]) -> float:
+    """Return the distance under which two of these values count as equal."""
+    return TIE_TOLERANCE * float(np.abs(values).max(initial=0.0))
