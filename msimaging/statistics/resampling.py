@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +13,12 @@ from msimaging.statistics.inputs import as_floats, check_fraction, drop_missing,
 from msimaging.statistics.sign_flip import sign_flip_test
 
 MIN_BOOTSTRAP_PATIENTS = 10
+BootstrapMethod = Literal["studentized", "bca"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapInterval:
-    """Mean change with its bias-corrected and accelerated (BCa) bootstrap interval."""
+    """Mean change with its bootstrap interval."""
 
     n: int
     n_missing: int
@@ -24,6 +26,7 @@ class BootstrapInterval:
     ci_low: float
     ci_high: float
     level: float
+    method: BootstrapMethod
     n_resamples: int
 
 
@@ -63,9 +66,14 @@ class LeaveOneOut:
 
 
 def bootstrap_interval(
-    differences: ArrayLike, *, level: float = 0.95, n_resamples: int = 9_999, seed: int = 0
+    differences: ArrayLike,
+    *,
+    level: float = 0.95,
+    method: BootstrapMethod = "studentized",
+    n_resamples: int = 9_999,
+    seed: int = 0,
 ) -> BootstrapInterval:
-    """Return the BCa bootstrap interval of the mean change of at least 10 patients.
+    """Return a bootstrap interval of the mean change of at least 10 patients.
 
     Parameters
     ----------
@@ -73,6 +81,9 @@ def bootstrap_interval(
         Follow-up minus baseline; NaN for patients without both visits.
     level : float
         Level of the interval.
+    method : {"studentized", "bca"}
+        Bootstrap-t, which held 95 % in simulations of 10 to 20 normal changes, or bias-corrected
+        and accelerated, which covered only 90 % at 10 and 93 % at 20 patients.
     n_resamples : int
         Bootstrap samples.
     seed : int
@@ -81,15 +92,30 @@ def bootstrap_interval(
     Raises
     ------
     InputError
-        Below 10 patients, where there are too few different samples (126 at 5), or where all
-        differences are equal.
+        Below 10 patients, where there are too few different samples (126 at 5), where all
+        differences are equal, or for an unknown method.
 
     References
     ----------
-    Efron 1987.
+    Efron 1987 (BCa); Hall 1988 (bootstrap-t).
     """
     check_fraction(level, where="level")
     values, n_missing = drop_missing(as_floats(differences, where="differences"))
+    _check_bootstrap(values, method)
+    limits = _LIMITS[method](values, level, n_resamples, np.random.default_rng(seed))
+    return BootstrapInterval(
+        n=values.size,
+        n_missing=n_missing,
+        estimate=float(values.mean()),
+        ci_low=limits[0],
+        ci_high=limits[1],
+        level=level,
+        method=method,
+        n_resamples=n_resamples,
+    )
+
+
+def _check_bootstrap(values: NDArray[np.float64], method: str) -> None:
     if values.size < MIN_BOOTSTRAP_PATIENTS:
         raise refuse(
             "differences",
@@ -104,23 +130,41 @@ def bootstrap_interval(
             f"all equal to {values[0]:g}",
             "Report the common change.",
         )
+    if method not in _LIMITS:
+        raise refuse("method", "studentized or bca", repr(method), "Choose one of these.")
+
+
+def _studentized_limits(
+    values: NDArray[np.float64], level: float, n_resamples: int, generator: np.random.Generator
+) -> tuple[float, float]:
+    n, mean = values.size, values.mean()
+    samples = values[generator.integers(0, n, (n_resamples, n))]
+    varied = np.ptp(samples, axis=1) > 0
+    spread = np.where(varied, samples.std(axis=1, ddof=1), 1.0)
+    shift = samples.mean(axis=1) - mean
+    # a sample of one value only has no spread: its t lies beyond every quantile
+    t = np.where(varied, shift / spread, np.copysign(np.inf, shift))
+    tails = [(1 + level) / 2, (1 - level) / 2]
+    upper, lower = np.quantile(t, tails, method="inverted_cdf")
+    sd = values.std(ddof=1)
+    return float(mean - upper * sd), float(mean - lower * sd)
+
+
+def _bca_limits(
+    values: NDArray[np.float64], level: float, n_resamples: int, generator: np.random.Generator
+) -> tuple[float, float]:
     interval = stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=level,
         n_resamples=n_resamples,
         method="BCa",
-        rng=np.random.default_rng(seed),
+        rng=generator,
     ).confidence_interval
-    return BootstrapInterval(
-        n=values.size,
-        n_missing=n_missing,
-        estimate=float(values.mean()),
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
-        level=level,
-        n_resamples=n_resamples,
-    )
+    return float(interval.low), float(interval.high)
+
+
+_LIMITS = {"studentized": _studentized_limits, "bca": _bca_limits}
 
 
 def leave_one_out(differences: ArrayLike) -> LeaveOneOut:

@@ -194,9 +194,35 @@ def test_bootstrap_is_refused_below_ten_patients(sleep):
         bootstrap_interval(np.arange(9.0))
     with pytest.raises(InputError, match="vary"):
         bootstrap_interval(np.ones(12))
-    interval = bootstrap_interval(sleep[1] - sleep[0])
+    with pytest.raises(InputError, match="studentized or bca"):
+        bootstrap_interval(sleep[0], method="percentile")
+    interval = bootstrap_interval(sleep[1] - sleep[0], method="bca")
     assert 0.8 < interval.ci_low < 1.58 < interval.ci_high < 2.8
-    assert interval == bootstrap_interval(sleep[1] - sleep[0])
+    assert interval == bootstrap_interval(sleep[1] - sleep[0], method="bca")
+    wider = bootstrap_interval(sleep[1] - sleep[0])
+    # the long right tail of these ten moves the upper limit out, not the lower one down
+    assert wider.ci_high > interval.ci_high
+    assert wider.ci_low < 1.58
+
+
+@pytest.mark.parametrize("n", [6, 10, 20])
+def test_intervals_cover_what_they_say(n):
+    truth, trials = 1.0, np.random.default_rng(n).normal(1.0, 1.0, (1000, n))
+    covered = np.zeros(5)
+    for trial in trials:
+        effect, shift = paired_effect(np.zeros(n), trial), hodges_lehmann(trial)
+        covered[0] += effect.ci_low <= truth <= effect.ci_high
+        covered[1] += effect.dz_low <= truth <= effect.dz_high
+        covered[2] += shift.ci_low <= truth <= shift.ci_high
+        if n <= 10:
+            flip = sign_flip_interval(trial)
+            covered[3] += flip.ci_low <= truth <= flip.ci_high
+        if n >= 10:
+            boot = bootstrap_interval(trial, n_resamples=999)
+            covered[4] += boot.ci_low <= truth <= boot.ci_high
+    asked = covered[: 4 if n == 6 else 5][covered[: 4 if n == 6 else 5] > 0] / 1000
+    assert len(asked) == (5 if n == 10 else 4)
+    assert ((asked > 0.93) & (asked < 0.98)).all(), asked
 
 
 def test_leaving_out_the_one_patient_who_makes_the_result():
