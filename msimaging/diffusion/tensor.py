@@ -1,0 +1,464 @@
+"""The diffusion tensor: DIPY's model, fitted fast, and what is read from the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from dipy.core.gradients import GradientTable
+from dipy.reconst.dti import TensorFit, TensorModel, wls_fit_tensor
+from numpy.typing import NDArray
+
+from msimaging.errors import Finding, InputError
+
+FitMethod = Literal["ols", "wls", "iwls", "nlls", "restore"]
+Floats = NDArray[np.float64]
+
+#: Signals are lifted to this value before the logarithm; DIPY's own constant.
+MIN_SIGNAL = 1e-4
+# Voxels of a block stay in the processor's cache from the logarithm to the eigenvectors.
+_BLOCK = 4096
+# Beyond this spread of squared weights normal equations lose digits: these voxels take DIPY's path.
+_MAX_WEIGHT_SPREAD = 1e8
+_REWEIGHTINGS = {"ols": 0, "wls": 1, "iwls": 4}
+# Row and column of the 28 entries of a symmetric 7 x 7 matrix, lower triangle.
+_ROWS, _COLUMNS = np.tril_indices(7)
+# DIPY orders the tensor Dxx Dxy Dyy Dxz Dyz Dzz.
+_BEP016_ROWS, _BEP016_COLUMNS = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+
+
+def fit_tensor(
+    data: NDArray[np.floating[Any]],
+    gtab: GradientTable,
+    mask: NDArray[np.bool_],
+    *,
+    method: FitMethod = "wls",
+    weights: NDArray[np.floating[Any]] | None = None,
+    min_signal: float = MIN_SIGNAL,
+) -> TensorFit:
+    """Fit the diffusion tensor in every voxel of a mask.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, N) ndarray
+        Diffusion-weighted signal.
+    gtab : GradientTable
+        b-values [s/mm2] and b-vectors in scanner RAS axes, so that visits can be compared.
+    mask : (X, Y, Z) ndarray of bool
+        Voxels to fit; the others hold zeros in every map.
+    method : {"wls", "ols", "iwls", "nlls", "restore"}
+        Weighted least squares with squared predicted signals as weights (Chung 2006); ordinary
+        least squares; weights renewed four times; non-linear least squares; RESTORE (Chang 2005,
+        2012). The last two are DIPY's own and take minutes for a brain.
+    weights : (X, Y, Z, N) ndarray, optional
+        Trust in each sample, 0 to 1, multiplied into the weights (``ols``, ``wls``, ``iwls``).
+    min_signal : float
+        Signals below are lifted to this value before the logarithm; see `clamped_signals`.
+
+    Returns
+    -------
+    TensorFit
+        DIPY's fit, with ``S0_hat``; diffusivities in mm2/s. Voxels without an answer (no
+        signal at all, or no b=0 signal, so that S0 is a thousand times off) are left at zero.
+
+    Raises
+    ------
+    InputError
+        When shapes do not agree, the table can not determine a tensor, or the method is unknown.
+    """
+    _check_inputs(data, gtab, mask, weights, method)
+    if method in _REWEIGHTINGS:
+        options: dict[str, Any] = {"reweightings": _REWEIGHTINGS[method]}
+        if weights is not None:
+            options["weights"] = weights[mask]
+        model = TensorModel(
+            gtab, fit_method=_fit_linear, return_S0_hat=True, min_signal=min_signal, **options
+        )
+    else:
+        model = TensorModel(
+            gtab, fit_method=method.upper(), return_S0_hat=True, min_signal=min_signal
+        )
+    return model.fit(data, mask=mask)
+
+
+def clamped_signals(
+    data: NDArray[np.floating[Any]],
+    mask: NDArray[np.bool_],
+    *,
+    min_signal: float = MIN_SIGNAL,
+) -> NDArray[np.int64]:
+    """Count the samples of each voxel that the fit lifts above zero.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, N) ndarray
+        Diffusion-weighted signal.
+    mask : (X, Y, Z) ndarray of bool
+        Fitted voxels.
+    min_signal : float
+        As given to `fit_tensor`.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of int
+        Number of samples below ``min_signal``; 0 outside the mask.
+    """
+    counts = np.zeros(mask.shape, dtype=np.int64)
+    counts[mask] = (data[mask] < min_signal).sum(axis=-1)
+    return counts
+
+
+def tensor_volumes(bvals: NDArray[np.floating[Any]], *, max_bval: float = 1200.0) -> NDArray[Any]:
+    """Tell which volumes a tensor should be fitted to when several shells were scanned.
+
+    Above about 1200 s/mm2 the logarithm of the signal is no longer straight in b (kurtosis), and
+    a tensor through several shells is biased. One shell only is kept whatever its b-value.
+
+    Parameters
+    ----------
+    bvals : (N,) ndarray
+        b-values [s/mm2].
+    max_bval : float
+        Highest b-value of a shell that is used.
+
+    Returns
+    -------
+    (N,) ndarray of bool
+        Volumes for the fit: the b=0s and every shell up to ``max_bval``; when there is none, the
+        lowest shell.
+    """
+    bvals = np.asarray(bvals, dtype=np.float64)
+    lowest = bvals[bvals > 50].min(initial=np.inf)
+    # scanners spread a shell by some per cent
+    limit = 1.05 * max(max_bval, lowest)
+    return np.asarray(bvals <= limit)
+
+
+def tensor_components(fit: TensorFit) -> NDArray[np.float32]:
+    """Hand out the tensor in the order of BIDS extension 016.
+
+    Parameters
+    ----------
+    fit : TensorFit
+        Fit of a volume.
+
+    Returns
+    -------
+    (X, Y, Z, 6) ndarray of float32
+        D11 D12 D13 D22 D23 D33 [mm2/s] in the axes of the b-vectors.
+    """
+    tensor = fit.quadratic_form
+    return np.asarray(tensor[..., _BEP016_ROWS, _BEP016_COLUMNS], dtype=np.float32)
+
+
+def s0_map(fit: TensorFit) -> NDArray[np.float32]:
+    """Hand out the fitted signal without diffusion weighting.
+
+    Parameters
+    ----------
+    fit : TensorFit
+        Fit of a volume.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of float32
+        S0 in the units of the data, 0 outside the mask.
+    """
+    return np.asarray(fit.S0_hat, dtype=np.float32)
+
+
+def fitted_signal(
+    gtab: GradientTable, fit: TensorFit, mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Predict the signal of every volume from the tensor.
+
+    Parameters
+    ----------
+    gtab : GradientTable
+        Table to predict for, in the axes of the fit.
+    fit : TensorFit
+        Fit of a volume.
+    mask : (X, Y, Z) ndarray of bool
+        Voxels to predict.
+
+    Returns
+    -------
+    (V, N) ndarray of float32
+        Predicted signal of the mask's voxels, in the order of ``data[mask]``.
+    """
+    tensor, S0 = fit.quadratic_form[mask], np.asarray(fit.S0_hat)[mask]
+    design = _design(gtab)[:, :6]
+    predicted = np.empty((len(S0), len(design)), dtype=np.float32)
+    # the order of the design's columns: Dxx Dxy Dyy Dxz Dyz Dzz
+    lower = tensor[:, (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)]
+    for start in range(0, len(S0), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        predicted[block] = S0[block, None] * np.exp(lower[block] @ design.T)
+    return predicted
+
+
+def residual_map(
+    data: NDArray[np.floating[Any]],
+    gtab: GradientTable,
+    fit: TensorFit,
+    mask: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Map what the tensor leaves unexplained: standard deviation relative to S0.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, N) ndarray
+        Diffusion-weighted signal.
+    gtab : GradientTable
+        Table of the fit.
+    fit : TensorFit
+        Fit of the data.
+    mask : (X, Y, Z) ndarray of bool
+        Fitted voxels.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of float32
+        sqrt(sum (S - S_predicted)^2 / (N - 7)) / S0, without unit; 0 outside the mask. With noise
+        only it is 1 / SNR of the b=0 image.
+    """
+    residual = np.asarray(data[mask], dtype=np.float32) - fitted_signal(gtab, fit, mask)
+    degrees = max(residual.shape[1] - 7, 1)
+    spread = np.sqrt((residual.astype(np.float64) ** 2).sum(axis=1) / degrees)
+    values = np.zeros(mask.shape, dtype=np.float32)
+    S0 = np.asarray(fit.S0_hat)[mask]
+    values[mask] = np.divide(spread, S0, out=np.zeros_like(spread), where=S0 > MIN_SIGNAL)
+    return values
+
+
+def log_linear_fit(
+    design: Floats, log_signal: Floats, *, reweightings: int, weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Fit ln S = design @ coefficients in a block of voxels by normal equations.
+
+    Parameters
+    ----------
+    design : (N, 7) ndarray
+        Design matrix with columns of similar size.
+    log_signal : (V, N) ndarray
+        Logarithm of the signal.
+    reweightings : int
+        0 is ordinary least squares; then each round weights by the squared predicted signal.
+    weights : (V, N) ndarray, optional
+        Further weights.
+
+    Returns
+    -------
+    coefficients : (7, V) ndarray
+        The solution; columns of ill-conditioned voxels are not to be trusted.
+    spread : (V,) ndarray
+        Largest over smallest weight of the last round, a bound on the loss of digits.
+    """
+    if weights is None:
+        coefficients = np.linalg.pinv(design) @ log_signal.T
+    else:
+        coefficients = _solve_normal(design, log_signal.T, np.ascontiguousarray(weights.T))
+    spread = np.ones(len(log_signal))
+    for _ in range(reweightings):
+        predicted = design @ coefficients
+        predicted -= predicted.max(axis=0)
+        spread = np.exp(-2 * np.maximum(predicted.min(axis=0), -300))
+        squared = np.exp(np.multiply(predicted, 2, out=predicted), out=predicted)
+        if weights is not None:
+            squared *= weights.T
+        coefficients = _solve_normal(design, log_signal.T, squared)
+    return coefficients, spread
+
+
+def eigen_decomposition(tensor: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues and eigenvectors of many symmetric 3 x 3 matrices at once (cyclic Jacobi).
+
+    Parameters
+    ----------
+    tensor : (6, V) ndarray
+        Dxx Dxy Dyy Dxz Dyz Dzz.
+
+    Returns
+    -------
+    evals : (V, 3) ndarray
+        From largest to smallest.
+    evecs : (V, 3, 3) ndarray
+        ``evecs[v, :, j]`` belongs to ``evals[v, j]``.
+    """
+    xx, xy, yy, xz, yz, zz = tensor
+    matrix = {(0, 0): xx.copy(), (1, 1): yy.copy(), (2, 2): zz.copy()}
+    matrix |= {(0, 1): xy.copy(), (0, 2): xz.copy(), (1, 2): yz.copy()}
+    vectors = np.zeros((3, 3, tensor.shape[1]))
+    for axis in range(3):
+        vectors[axis, axis] = 1.0
+    # quadratic convergence: four sweeps reach the last digit, the fifth is for safety
+    for _ in range(5):
+        for p, q in ((0, 1), (0, 2), (1, 2)):
+            _rotate(matrix, vectors, p, q)
+    evals = np.stack([matrix[0, 0], matrix[1, 1], matrix[2, 2]])
+    order = np.argsort(-evals, axis=0, kind="stable")
+    evals = np.take_along_axis(evals, order, axis=0)
+    vectors = np.take_along_axis(vectors, order[None], axis=1)
+    return np.ascontiguousarray(evals.T), np.ascontiguousarray(vectors.transpose(2, 0, 1))
+
+
+def _rotate(matrix: dict[tuple[int, int], Floats], vectors: Floats, p: int, q: int) -> None:
+    """Turn axes p and q so that their off-diagonal entry vanishes, in place."""
+    r = 3 - p - q
+    off, difference = matrix[p, q], matrix[q, q] - matrix[p, p]
+    # tan of the smaller angle; the sum is zero only where nothing is to be done
+    double = 2 * off
+    denominator = np.abs(difference)
+    denominator += np.sqrt(difference * difference + double * double)
+    denominator += np.finfo(np.float64).tiny
+    tangent = double / np.copysign(denominator, difference)
+    cosine = 1.0 / np.sqrt(1.0 + tangent * tangent)
+    sine = tangent * cosine
+    shift = tangent * off
+    matrix[p, p] -= shift
+    matrix[q, q] += shift
+    matrix[p, q] = np.zeros_like(off)
+    first, second = (min(p, r), max(p, r)), (min(q, r), max(q, r))
+    a, b = matrix[first], matrix[second]
+    matrix[first], matrix[second] = cosine * a - sine * b, sine * a + cosine * b
+    u, v = vectors[:, p], vectors[:, q]
+    vectors[:, p], vectors[:, q] = cosine * u - sine * v, sine * u + cosine * v
+
+
+def _solve_normal(design: Floats, target: Floats, weights: Floats) -> Floats:
+    """Solve (X' W X) c = X' W y for all voxels: one matrix product, then Cholesky on vectors."""
+    products = design[:, _ROWS] * design[:, _COLUMNS]
+    entries = products.T @ weights
+    right = design.T @ (weights * target)
+    factor: dict[tuple[int, int], Floats] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for place, (i, j) in enumerate(zip(_ROWS.tolist(), _COLUMNS.tolist(), strict=True)):
+            entry = entries[place]
+            for k in range(j):
+                entry -= factor[i, k] * factor[j, k]
+            # the inverse of the diagonal is kept: it is only ever divided by
+            factor[i, j] = 1.0 / np.sqrt(entry) if i == j else entry * factor[j, j]
+        for i in range(7):
+            for k in range(i):
+                right[i] -= factor[i, k] * right[k]
+            right[i] *= factor[i, i]
+        for i in reversed(range(7)):
+            for k in range(i + 1, 7):
+                right[i] -= factor[k, i] * right[k]
+            right[i] *= factor[i, i]
+    return right
+
+
+def _fit_linear(
+    design_matrix: Floats,
+    data: NDArray[np.floating[Any]],
+    *,
+    reweightings: int,
+    return_S0_hat: bool = False,
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> tuple[Any, None]:
+    """Fit in the form that DIPY's ``TensorModel`` calls."""
+    parameters = np.empty((len(data), 12))
+    S0 = np.empty(len(data))
+    scale = np.abs(design_matrix).max(axis=0)
+    floor = 1e-6 / -design_matrix.min()
+    for start in range(0, len(data), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        log_signal = np.log(data[block].astype(np.float64))
+        trust = None if weights is None else weights[block].astype(np.float64)
+        coefficients, spread = log_linear_fit(
+            design_matrix / scale, log_signal, reweightings=reweightings, weights=trust
+        )
+        coefficients /= scale[:, None]
+        hard = (spread > _MAX_WEIGHT_SPREAD) | ~np.isfinite(coefficients).all(axis=0)
+        if hard.any() and reweightings:
+            coefficients[:, hard] = _fit_hard(
+                design_matrix, data[block][hard], None if trust is None else trust[hard]
+            )
+        coefficients[:, _without_answer(coefficients, log_signal)] = [[0.0]] * 6 + [[np.inf]]
+        evals, evecs = eigen_decomposition(coefficients[:6])
+        parameters[block, :3] = np.where(np.isinf(coefficients[6])[:, None], 0, evals.clip(floor))
+        parameters[block, 3:] = evecs.reshape(-1, 9)
+        S0[block] = np.exp(-coefficients[6])
+    return ((parameters, S0) if return_S0_hat else parameters), None
+
+
+def _without_answer(coefficients: Floats, log_signal: Floats) -> NDArray[np.bool_]:
+    """Tell voxels without any signal, and those whose fitted S0 is far from every signal."""
+    largest = log_signal.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(-coefficients[6] - largest) < np.log(1e3)
+    varied = largest > log_signal.min(axis=1)
+    return np.asarray(~(near & varied & np.isfinite(coefficients).all(axis=0)))
+
+
+def _fit_hard(
+    design_matrix: Floats, data: NDArray[np.floating[Any]], trust: Floats | None
+) -> Floats:
+    """Fit the few voxels (zeros among the signals) whose weights differ too much."""
+    data = data.astype(np.float64)
+    weights = None
+    if trust is not None:
+        first, _ = wls_fit_tensor(design_matrix, data, weights=trust, return_lower_triangular=True)
+        weights = trust * np.exp(2 * first @ design_matrix.T)
+    solution, _ = wls_fit_tensor(design_matrix, data, weights=weights, return_lower_triangular=True)
+    return np.asarray(solution.T)
+
+
+def _design(gtab: GradientTable) -> Floats:
+    return np.asarray(TensorModel(gtab).design_matrix)
+
+
+def _check_inputs(
+    data: NDArray[Any],
+    gtab: GradientTable,
+    mask: NDArray[Any],
+    weights: NDArray[Any] | None,
+    method: str,
+) -> None:
+    rules: tuple[tuple[bool, str, Callable[[], str]], ...] = (
+        (
+            method in {*_REWEIGHTINGS, "nlls", "restore"},
+            "the fit method is one of ols, wls, iwls, nlls, restore",
+            lambda: repr(method),
+        ),
+        (
+            data.ndim == 4 and mask.shape == data.shape[:3] and mask.dtype == np.bool_,
+            "data are (X, Y, Z, N) and the mask is boolean (X, Y, Z) on the same grid",
+            lambda: f"data {data.shape}, mask {mask.shape} of {mask.dtype}",
+        ),
+        (
+            data.shape[-1] == len(gtab.bvals),
+            "one row of the gradient table per volume",
+            lambda: f"{data.shape[-1]} volumes and {len(gtab.bvals)} rows",
+        ),
+        (
+            weights is None or weights.shape == data.shape,
+            "weights have the shape of the data",
+            lambda: f"{None if weights is None else weights.shape} for data {data.shape}",
+        ),
+        (
+            weights is None or method in _REWEIGHTINGS,
+            "weights are understood by ols, wls and iwls",
+            lambda: repr(method),
+        ),
+        (
+            _rank(gtab) == 7,
+            "six directions in general position and two b-values determine a tensor",
+            lambda: f"a table that determines {_rank(gtab)} of 7 coefficients",
+        ),
+    )
+    faults = [
+        Finding(rule=rule, found=found(), remedy="Correct the arguments of the tensor fit.")
+        for fine, rule, found in rules
+        if not fine
+    ]
+    if faults:
+        raise InputError(faults)
+
+
+def _rank(gtab: GradientTable) -> int:
+    design = _design(gtab)
+    scale = np.abs(design).max(axis=0)
+    return int(np.linalg.matrix_rank(design / np.where(scale > 0, scale, 1), tol=1e-3))
