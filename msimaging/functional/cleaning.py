@@ -12,6 +12,7 @@ from scipy.linalg import qr
 
 from msimaging.errors import Finding, InputError
 from msimaging.functional.signals import usable_parcels
+from msimaging.functional.uncertainty import projection_inflation
 
 # Share of a column's length that must be new for it to count as a further regressor.
 _INDEPENDENT = 1e-9
@@ -39,6 +40,10 @@ class Cleaned:
         ``n_retained - degrees_of_freedom_lost``.
     n_filter_regressors : int
         Part of the loss that mean, trend and filter cause; the rest is nuisance.
+    autocorrelation : float
+        Median lag-1 autocorrelation of the parcels after mean, trend and high-pass only.
+    variance_inflation : float
+        What `xdf_variance` must multiply by for the regressors used up.
     findings : tuple of Finding
         Parcels that were left out, with the reason.
     """
@@ -50,6 +55,8 @@ class Cleaned:
     degrees_of_freedom_lost: int
     degrees_of_freedom_left: int
     n_filter_regressors: int
+    autocorrelation: float
+    variance_inflation: float
     findings: tuple[Finding, ...] = ()
 
 
@@ -101,19 +108,18 @@ def clean_time_series(
     n_volumes = _check_run(time_series, t_r, high_pass, low_pass)
     kept = _positions(sample_mask, n_volumes)
     usable, findings = usable_parcels(time_series[kept], "retained volumes", at_least=1)
-    drift = np.column_stack(
-        [
-            _polynomials(n_volumes, polynomial_order),
-            _cosines(n_volumes, t_r=t_r, high_pass=high_pass, low_pass=low_pass),
-        ]
-    )[kept]
+    polynomials = _polynomials(n_volumes, polynomial_order)
+    slow, fast = _cosines(n_volumes, t_r=t_r, high_pass=high_pass, low_pass=low_pass)
+    drift = np.column_stack([polynomials, slow])[kept]
+    filters = np.column_stack([drift, fast[kept]])
     nuisance = _confound_array(confounds, n_volumes, kept)
-    basis = _orthonormal_basis(np.column_stack([drift, nuisance]))
+    basis = _orthonormal_basis(np.column_stack([filters, nuisance]))
     lost = basis.shape[1]
     if lost >= len(kept):
-        raise InputError([_nothing_left(len(kept), n_volumes, drift.shape[1], nuisance.shape[1])])
+        raise InputError([_nothing_left(len(kept), n_volumes, filters.shape[1], nuisance.shape[1])])
     signals = time_series[np.ix_(kept, usable)].astype(np.float64)
     residual, flat = _project_out(signals, basis)
+    phi = _lag_one(_project_out(signals, _orthonormal_basis(drift))[0], kept)
     result = np.full((len(kept), usable.size), np.nan)
     result[:, usable] = residual
     return Cleaned(
@@ -123,7 +129,9 @@ def clean_time_series(
         n_retained=len(kept),
         degrees_of_freedom_lost=lost,
         degrees_of_freedom_left=len(kept) - lost,
-        n_filter_regressors=_orthonormal_basis(drift).shape[1],
+        n_filter_regressors=_orthonormal_basis(filters).shape[1],
+        autocorrelation=phi,
+        variance_inflation=projection_inflation(basis, sample_mask=kept, autocorrelation=phi),
         findings=findings + (_explained_parcels(usable, flat) if flat.any() else ()),
     )
 
@@ -156,6 +164,16 @@ def _project_out(
     return residual, flat
 
 
+def _lag_one(signals: NDArray[np.float64], kept: NDArray[np.int64]) -> float:
+    """Median over parcels, from neighbouring volumes only."""
+    neighbours = np.flatnonzero(np.diff(kept) == 1)
+    power = np.sum(signals**2, axis=0) / len(kept)
+    if neighbours.size == 0 or not np.any(power > 0):
+        return 0.0
+    products = np.mean(signals[neighbours] * signals[neighbours + 1], axis=0)
+    return float(np.nanmedian(products[power > 0] / power[power > 0]))
+
+
 def _orthonormal_basis(design: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormal columns that span the design, collinear ones counted once."""
     length = np.linalg.norm(design, axis=0)
@@ -173,19 +191,16 @@ def _polynomials(n_volumes: int, order: int) -> NDArray[np.float64]:
 
 def _cosines(
     n_volumes: int, *, t_r: float, high_pass: float | None, low_pass: float | None
-) -> NDArray[np.float64]:
-    """Discrete cosines whose frequency k / (2 T t_r) is outside the pass band."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Discrete cosines of frequency k / (2 T t_r) below and above the pass band."""
     order = np.arange(1, n_volumes)
     cycles = 2 * n_volumes * t_r
-    stopped = np.zeros(order.size, dtype=bool)
-    if high_pass is not None:
-        # the same limit as nilearn and SPM: the last cosine at or below it is removed
-        stopped |= order <= np.floor(cycles * high_pass)
-    if low_pass is not None:
-        stopped |= order > np.floor(cycles * low_pass)
+    # the same limit as nilearn and SPM: the last cosine at or below it is removed
+    slow = order <= np.floor(cycles * (high_pass or 0))
+    fast = order > np.floor(cycles * (low_pass or np.inf))
     centres = np.arange(n_volumes) + 0.5
-    cosines: NDArray[np.float64] = np.cos(np.pi / n_volumes * np.outer(centres, order[stopped]))
-    return cosines
+    cosines = np.cos(np.pi / n_volumes * np.outer(centres, order))
+    return cosines[:, slow], cosines[:, fast]
 
 
 def _positions(sample_mask: ArrayLike | None, n_volumes: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ _LARGEST_R2 = 1 - 1e-12
 def xdf_variance(
     time_series: NDArray[np.floating[Any]],
     *,
+    variance_inflation: float = 1.0,
     n_regressors: int = 0,
     sample_mask: ArrayLike | None = None,
     max_lag: int | None = None,
@@ -31,10 +32,12 @@ def xdf_variance(
     ----------
     time_series : ndarray of shape (T, P)
         Cleaned parcel time series; NaN columns give NaN rows and columns.
+    variance_inflation : float
+        What the cleaning's own projection adds, from `projection_inflation` (``Cleaned`` holds
+        it): the regressors used up, as far as they do not show as autocorrelation already.
     n_regressors : int
-        Nuisance regressors that were projected out (mean, trend and filter not counted: what a
-        filter takes away shows as autocorrelation already). The variance grows by
-        T / (T - n_regressors).
+        For series cleaned elsewhere, whose projection is not known: nuisance regressors taken
+        out, filter not counted. The variance grows by T / (T - n_regressors).
     sample_mask : array_like of T int, optional
         Positions of the volumes in the run where some were censored, so that a lag is never
         counted across a gap.
@@ -68,11 +71,59 @@ def xdf_variance(
         auto = np.diag(forward)
         total += weight * _lag_terms(r, auto, forward)
     variance = np.maximum(total / n_retained**2, white / n_retained)
-    variance *= n_retained / (n_retained - n_regressors)
+    variance *= variance_inflation * n_retained / (n_retained - n_regressors)
     np.fill_diagonal(variance, np.nan)
     result = np.full((usable.size, usable.size), np.nan)
     result[np.ix_(usable, usable)] = variance
     return result
+
+
+def projection_inflation(
+    basis: NDArray[np.floating[Any]],
+    *,
+    sample_mask: NDArray[np.integer[Any]],
+    autocorrelation: float,
+    max_lag: int | None = None,
+) -> float:
+    """Factor between the true variance of a null correlation and what xDF sees after cleaning.
+
+    Cleaning with a projection R turns AR(1) series of covariance G into series of covariance
+    S = R G R, whose correlation has variance tr(SS) / tr(S)^2. xDF sees only the average of S
+    along its diagonals, under its taper. The ratio depends on regressors, filter and censoring,
+    not on the data, and corrects for the degrees of freedom they used up.
+
+    Parameters
+    ----------
+    basis : ndarray of shape (T', Q)
+        Orthonormal columns that were projected out of the retained volumes.
+    sample_mask : ndarray of int, shape (T',)
+        Positions of the retained volumes in the run.
+    autocorrelation : float
+        Lag-1 autocorrelation of the signals before nuisance regression and low-pass filter.
+    max_lag : int, optional
+        As in `xdf_variance`.
+
+    Returns
+    -------
+    float
+    """
+    n_retained = len(sample_mask)
+    apart = np.abs(sample_mask[:, np.newaxis] - sample_mask)
+    covariance = np.clip(autocorrelation, 0, 0.99) ** apart.astype(np.float64)
+    covariance = covariance - basis @ (basis.T @ covariance)
+    covariance = covariance - (covariance @ basis) @ basis.T
+    power = float(np.trace(covariance))
+    exact = float(np.sum(covariance**2)) / power**2
+    lags = max_lag if max_lag is not None else round(2 * np.sqrt(n_retained))
+    products = np.bincount(apart.ravel(), weights=covariance.ravel()) / power / 2
+    pairs = np.bincount(apart.ravel()) / 2
+    seen = float(n_retained)
+    for lag in range(1, min(lags, len(pairs) - 1, n_retained)):
+        if pairs[lag] > 0:
+            taper = (1 + np.cos(np.pi * lag / lags)) / 2
+            average = taper * products[lag] * (n_retained - lag) / pairs[lag]
+            seen += (n_retained - lag) * 2 * average**2
+    return exact * n_retained**2 / seen
 
 
 def fisher_z_variance(

@@ -6,6 +6,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from msimaging.errors import InputError
+from msimaging.functional.cleaning import clean_time_series
 from msimaging.functional.uncertainty import (
     block_bootstrap_variance,
     effective_degrees_of_freedom,
@@ -84,11 +85,40 @@ def test_white_series_have_the_floor_and_full_degrees():
     assert 300 < np.median(effective_degrees_of_freedom(variance, r)[rows]) <= 400
 
 
+@pytest.mark.parametrize(
+    ("n_confounds", "low_pass", "censored"), [(36, None, 0.2), (24, 0.1, 0), (60, None, 0)]
+)
+def test_null_calibration_after_cleaning(n_confounds, low_pass, censored):
+    rng = np.random.default_rng(n_confounds)
+    edges = np.triu_indices(20, 1)
+    corrected, plain = [], []
+    for _ in range(12):
+        series = _autoregressive(rng, 0.5, 200, 20)
+        cleaned = clean_time_series(
+            series,
+            t_r=2.0,
+            high_pass=0.01,
+            low_pass=low_pass,
+            confounds=_autoregressive(rng, 0.5, 200, n_confounds),
+            sample_mask=np.sort(rng.choice(200, round(200 * (1 - censored)), replace=False)),
+        )
+        r = np.corrcoef(cleaned.time_series.T)
+        variance = xdf_variance(cleaned.time_series, sample_mask=cleaned.sample_mask)
+        z = np.abs(np.arctanh(r[edges])) / np.sqrt(fisher_z_variance(variance, r)[edges])
+        plain.append(np.mean(z > norm.ppf(0.975)))
+        corrected.append(np.mean(z / np.sqrt(cleaned.variance_inflation) > norm.ppf(0.975)))
+    assert 0.03 <= np.mean(corrected) <= 0.08
+    assert np.mean(plain) > 0.1
+
+
 def test_regressors_and_gaps():
     rng = np.random.default_rng(7)
     run = _autoregressive(rng, 0.7, 400, 2, np.array([[1, 0.5], [0, 1.0]]))
     np.testing.assert_allclose(
         xdf_variance(run, n_regressors=40), xdf_variance(run) * 400 / 360, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        xdf_variance(run, variance_inflation=1.5), xdf_variance(run) * 1.5, rtol=1e-12
     )
     mask = np.sort(rng.choice(400, size=200, replace=False))
     right = xdf_variance(run[mask], sample_mask=mask)[0, 1]
