@@ -73,6 +73,7 @@ def midpoint_space(
     *,
     metric: Metric = "correlation",
     voxel_mm: float | None = None,
+    sampling: float = 1.0,
     seed: int = 1,
 ) -> MidpointSpace:
     """Find the space halfway between all visits of a patient.
@@ -85,8 +86,10 @@ def midpoint_space(
         Similarity of the pairwise registrations.
     voxel_mm : float, optional
         Voxel size of the grid; by default the mean over visits and axes.
+    sampling : float
+        Share of voxels that the registrations read, in (0, 1].
     seed : int
-        Seeds the sampling of the registrations.
+        Seeds their lattice where that is below 1.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def midpoint_space(
             midpoint_to_visit=(np.eye(4),),
             disagreement_mm=0.0,
         )
-    pairs = _pairwise(images, metric, seed)
+    pairs = _pairwise(images, metric, sampling, seed)
     poses = poses_from_pairs(pairs)
     shapes = [image.data.shape for image in images]
     shape, affine = _covering_grid(shapes, affines, poses, voxel_mm)
@@ -126,7 +129,7 @@ def midpoint_space(
     )
 
 
-def _pairwise(images: Sequence[VisitImage], metric: Metric, seed: int) -> Matrix:
+def _pairwise(images: Sequence[VisitImage], metric: Metric, sampling: float, seed: int) -> Matrix:
     pairs = np.tile(np.eye(4), (len(images), len(images), 1, 1))
     for first, second in combinations(range(len(images)), 2):
         fixed, moving = images[first], images[second]
@@ -138,6 +141,7 @@ def _pairwise(images: Sequence[VisitImage], metric: Metric, seed: int) -> Matrix
             fixed_mask=fixed.mask,
             moving_mask=moving.mask,
             metric=metric,
+            sampling=sampling,
             seed=seed,
         )
         pairs[second, first] = np.linalg.inv(pairs[first, second])
@@ -198,14 +202,17 @@ def _covering_grid(
         _corners(shape) @ (np.linalg.solve(pose, affine)).T
         for shape, affine, pose in zip(shapes, affines, poses, strict=True)
     ]
-    low = np.min([points.min(axis=0) for points in corners], axis=0)[:3]
-    high = np.max([points.max(axis=0) for points in corners], axis=0)[:3]
+    centres = [points.mean(axis=0)[:3] for points in corners]
+    # The middle of the visits' middles: two visits then lie on the grid as mirror images, and the
+    # kernel smooths both alike.
+    centre = np.mean(centres, axis=0)
+    reach = np.max([np.abs(points[:, :3] - centre).max(axis=0) for points in corners], axis=0)
     sizes = sorted(float(voxel_sizes(affine).mean()) for affine in affines)
     size = float(np.mean(sizes)) if voxel_mm is None else voxel_mm
     # A hair less, so that rounding in the last digit cannot add a slice.
-    counts = np.ceil((high - low) / size - 1e-6).astype(int)
+    counts = np.ceil(2 * reach / size - 1e-6).astype(int)
     affine = np.diag([size, size, size, 1.0])
-    affine[:3, 3] = (low + high) / 2 - size * (counts - 1) / 2
+    affine[:3, 3] = centre - size * (counts - 1) / 2
     return (int(counts[0]), int(counts[1]), int(counts[2])), affine
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from pytest import approx
 from scipy.ndimage import binary_dilation, label
 
 from msimaging.errors import InputError
@@ -47,9 +46,11 @@ def test_every_lesion_gets_its_word():
         "regrouped": 1,
     }
     rows = changes.table.set_index("kind")
-    assert rows.loc["new", ["baseline_mm3", "follow_up_mm3"]].tolist() == approx([0, 24 * VOXEL])
-    assert rows.loc["gone", "change_mm3"] == approx(-8 * VOXEL)
-    assert rows.loc["enlarged", ["baseline_mm3", "follow_up_mm3"]].tolist() == approx(
+    assert rows.loc["new", ["baseline_mm3", "follow_up_mm3"]].tolist() == pytest.approx(
+        [0, 24 * VOXEL]
+    )
+    assert rows.loc["gone", "change_mm3"] == pytest.approx(-8 * VOXEL)
+    assert rows.loc["enlarged", ["baseline_mm3", "follow_up_mm3"]].tolist() == pytest.approx(
         [27 * VOXEL, 45 * VOXEL]
     )
     assert rows.loc["merged", ["n_baseline", "n_follow_up"]].tolist() == [2, 1]
@@ -60,8 +61,8 @@ def test_every_lesion_gets_its_word():
         rows.loc["new", ["x_mm", "y_mm", "z_mm"]].to_numpy(float), new_centre[:3]
     )
     before, after = story()
-    assert changes.baseline_mm3 == approx(before.sum() * VOXEL)
-    assert changes.table["follow_up_mm3"].sum() == approx(after.sum() * VOXEL)
+    assert changes.baseline_mm3 == pytest.approx(before.sum() * VOXEL)
+    assert changes.table["follow_up_mm3"].sum() == pytest.approx(after.sum() * VOXEL)
 
 
 def test_exchanging_the_visits_exchanges_the_words():
@@ -72,7 +73,7 @@ def test_exchanging_the_visits_exchanges_the_words():
     opposite |= {b: a for a, b in opposite.items()} | {"stable": "stable", "regrouped": "regrouped"}
     assert {opposite[kind]: count for kind, count in there.counts.items()} == back.counts
     assert there.counts["new"] == 2
-    assert there.table["change_mm3"].sum() == approx(-back.table["change_mm3"].sum())
+    assert there.table["change_mm3"].sum() == pytest.approx(-back.table["change_mm3"].sum())
 
 
 def test_specks_are_ignored_but_counted_and_stay_in_the_volume():
@@ -80,7 +81,7 @@ def test_specks_are_ignored_but_counted_and_stay_in_the_volume():
     after[20, 20, 15] = True
     changes = lesion_changes(before, after, AFFINE, min_mm3=3.1)
     assert (changes.n_ignored, changes.counts["new"], len(changes.table)) == (1, 0, 1)
-    assert changes.follow_up_mm3 - changes.baseline_mm3 == approx(VOXEL)
+    assert changes.follow_up_mm3 - changes.baseline_mm3 == pytest.approx(VOXEL)
     assert lesion_changes(before, after, AFFINE, min_mm3=2.9).counts["new"] == 1
 
 

@@ -36,6 +36,11 @@ def visits(head, poses):
     return images
 
 
+@pytest.fixture(scope="module")
+def space(visits):
+    return midpoint_space(visits, sampling=0.3)
+
+
 def pairs_of(poses):
     return np.array([[b @ np.linalg.inv(a) for b in poses] for a in poses])
 
@@ -63,9 +68,8 @@ def test_the_scanner_origin_does_not_matter(poses, head):
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1)])
-def test_the_order_of_visits_only_orders_the_result(visits, order):
-    space = midpoint_space(visits)
-    again = midpoint_space([visits[index] for index in order])
+def test_the_order_of_visits_only_orders_the_result(visits, space, order):
+    again = midpoint_space([visits[index] for index in order], sampling=0.3)
     assert again.shape == space.shape
     np.testing.assert_allclose(again.affine, space.affine, atol=1e-8)
     expected = [space.midpoint_to_visit[index] for index in order]
@@ -75,8 +79,7 @@ def test_the_order_of_visits_only_orders_the_result(visits, order):
     np.testing.assert_allclose(shuffled, template, atol=1e-8)
 
 
-def test_the_midpoint_finds_the_planted_poses(visits, poses, head):
-    space = midpoint_space(visits)
+def test_the_midpoint_finds_the_planted_poses(space, poses, head):
     expected = poses_from_pairs(pairs_of(poses[:3]))
     points = head.grid_points(space.shape, space.affine)
     for found, truth in zip(space.midpoint_to_visit, expected, strict=True):
@@ -84,8 +87,7 @@ def test_the_midpoint_finds_the_planted_poses(visits, poses, head):
     assert 0 < space.disagreement_mm < 0.3
 
 
-def test_the_grid_is_isotropic_and_holds_every_visit(visits):
-    space = midpoint_space(visits)
+def test_the_grid_is_isotropic_and_holds_every_visit(visits, space):
     size = np.mean(np.abs(SIZES))
     np.testing.assert_allclose(np.diag(space.affine), [size, size, size, 1])
     for image, matrix in zip(visits, space.midpoint_to_visit, strict=True):
@@ -96,6 +98,23 @@ def test_the_grid_is_isotropic_and_holds_every_visit(visits):
         assert (inside < np.array(space.shape) - 0.499).all()
 
 
+def test_two_visits_lie_on_the_grid_as_mirror_images(head):
+    """Both are then smoothed alike by any symmetric kernel, whatever the shift."""
+    shape, affine = (24, 23, 22), head.centred((24, 23, 22), (2.5, 2.5, 2.5))
+    shift = head.pose([1, 0, 0], 0, [1.9, -0.7, 3.1])
+    pair = [
+        VisitImage(data=head.sampled(shape, affine, world, noise=0), affine=affine)
+        for world in (np.eye(4), np.linalg.inv(shift))
+    ]
+    found = midpoint_space(pair, sampling=0.3)
+    voxel = np.array([11, 10, 9, 1])
+    places = [np.linalg.inv(affine) @ m @ found.affine @ voxel for m in found.midpoint_to_visit]
+    offsets = [place[:3] % 1 for place in places]
+    unlike = (offsets[0] + offsets[1] + 0.5) % 1 - 0.5
+    np.testing.assert_allclose(unlike, 0, atol=0.01)
+    assert (np.abs(offsets[0] - offsets[1]) > 0.05).any()
+
+
 def test_one_visit_keeps_its_grid(visits):
     space = midpoint_space(visits[1:2])
     assert space.shape == SHAPES[1]
@@ -103,8 +122,7 @@ def test_one_visit_keeps_its_grid(visits):
     np.testing.assert_array_equal(space.midpoint_to_visit[0], np.eye(4))
 
 
-def test_the_template_is_sharper_than_visits_left_where_they_were(visits, head, poses):
-    space = midpoint_space(visits)
+def test_the_template_is_sharper_than_visits_left_where_they_were(visits, space, head, poses):
     template = midpoint_template(visits, space)
     to_head = np.linalg.inv(poses[0]) @ space.midpoint_to_visit[0]
     truth = head.sampled(space.shape, space.affine, to_head, noise=0)
@@ -112,11 +130,11 @@ def test_the_template_is_sharper_than_visits_left_where_they_were(visits, head, 
     assert np.corrcoef(template[seen], truth[seen])[0, 1] > 0.998
 
 
-def test_voxels_seen_by_some_visits_are_not_darkened(visits):
+def test_voxels_seen_by_some_visits_are_not_darkened(visits, space):
     flat = [
         VisitImage(data=np.full(image.data.shape, 7.0), affine=image.affine) for image in visits
     ]
-    template = midpoint_template(flat, midpoint_space(visits), interpolation="nearest")
+    template = midpoint_template(flat, space, interpolation="nearest")
     assert set(np.unique(template.round(9))) == {0.0, 7.0}
 
 
