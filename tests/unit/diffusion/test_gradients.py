@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from msimaging.diffusion.gradients import (
-    bvecs_fsl_to_ras,
-    bvecs_ras_to_fsl,
     check_gradients,
     check_table,
     gradient_table,
@@ -122,28 +120,6 @@ def test_transposed_file_is_a_warning_and_read_right(table):
 def test_standard_table_refuses_shapes_that_do_not_belong_together(table):
     with pytest.raises(InputError, match="14 b-values, 13 b-vectors"):
         standard_table(table[0], table[1][:, :-1])
-
-
-def test_fsl_frame_flips_x_only_for_positive_determinant():
-    bvecs = np.array([[1.0, 0, 0], [0, 1, 0], [0.6, 0, 0.8]])
-    ras = bvecs_fsl_to_ras(bvecs, np.diag([2.0, 3.0, 4.0, 1.0]))
-    np.testing.assert_allclose(ras, [[-1, 0, 0], [0, 1, 0], [-0.6, 0, 0.8]], atol=1e-12)
-    # stored right to left: image x already runs against R
-    ras = bvecs_fsl_to_ras(bvecs, np.diag([-2.0, 3.0, 4.0, 1.0]))
-    np.testing.assert_allclose(ras, [[-1, 0, 0], [0, 1, 0], [-0.6, 0, 0.8]], atol=1e-12)
-
-
-def test_fsl_frame_follows_an_oblique_permuted_affine_and_back():
-    angle = np.deg2rad(20)
-    turn = np.array(
-        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
-    )
-    affine = np.eye(4)
-    affine[:3, :3] = turn @ np.array([[0, 0, 2.0], [-2, 0, 0], [0, 3, 0]])
-    bvecs = np.array([[0.0, 0, 1], [0.36, 0.48, 0.8]])
-    ras = bvecs_fsl_to_ras(bvecs, affine)
-    np.testing.assert_allclose(ras[0], [np.cos(angle), np.sin(angle), 0], atol=1e-12)
-    np.testing.assert_allclose(bvecs_ras_to_fsl(ras, affine), bvecs, atol=1e-12)
 
 
 def test_gradient_table_takes_b_up_to_50_as_unweighted(table):

@@ -12,7 +12,6 @@ from dipy.reconst.dti import TensorModel
 from msimaging.diffusion.gradients import gradient_table
 from msimaging.diffusion.tensor import (
     clamped_signals,
-    eigen_decomposition,
     fit_tensor,
     fitted_signal,
     residual_map,
@@ -160,22 +159,6 @@ def test_residual_of_noise_alone_is_one_over_snr(gtab):
     data = clean + rng.normal(scale=40, size=clean.shape)
     residual = residual_map(data, gtab, fit_tensor(data, gtab, mask), mask)
     assert np.sqrt((residual**2).mean()) == pytest.approx(0.04, rel=0.03)
-
-
-def test_eigen_decomposition_equals_lapack_also_where_values_coincide():
-    rng = np.random.default_rng(2)
-    tensors = rng.normal(size=(500, 3, 3))
-    tensors = tensors + tensors.transpose(0, 2, 1)
-    tensors[:3] = np.eye(3) * 0.7, np.zeros((3, 3)), np.diag([1.0, 3.0, 3.0])
-    tensors[3] = 2 * np.eye(3) + 1e-12 * tensors[3]
-    lower = tensors[:, (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)].T
-    evals, evecs = eigen_decomposition(lower)
-    np.testing.assert_allclose(evals, np.linalg.eigvalsh(tensors)[:, ::-1], atol=1e-13)
-    rebuilt = np.einsum("vij,vj,vkj->vik", evecs, evals, evecs)
-    np.testing.assert_allclose(rebuilt, tensors, atol=1e-13)
-    np.testing.assert_allclose(
-        evecs.transpose(0, 2, 1) @ evecs, np.broadcast_to(np.eye(3), evecs.shape), atol=1e-13
-    )
 
 
 def test_input_is_not_changed(signal, gtab):
