@@ -17,6 +17,7 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from msimaging.errors import ComputationError
 from msimaging.statistics.effects import PairedEffect, paired_effect
 from msimaging.statistics.inputs import check_fraction, refuse
+from msimaging.statistics.reml import share_design, sum_outcomes, t_statistics
 from msimaging.statistics.sign_flip import SignFlipTest, sign_flip_test
 from msimaging.statistics.visits import complete_visits
 
@@ -369,34 +370,30 @@ def _bootstrap(
 ) -> NDArray[np.float64]:
     """Return (refit estimate - fitted estimate) / refit error of simulated data sets."""
     generator = np.random.default_rng(seed)
-    index = np.unique(groups, return_inverse=True)[1]
-    values, vectors = np.linalg.eigh(np.asarray(fit.cov_re))
+    patients = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    covariance, scale = np.asarray(fit.cov_re), float(fit.scale)
+    values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))
-    center, spread = design @ np.asarray(fit.fe_params), float(np.sqrt(fit.scale))
-    rows = []
-    for _ in range(n_bootstrap):
-        effects = generator.normal(size=(index.max() + 1, random.shape[1])) @ root.T
-        noise = generator.normal(scale=spread, size=len(groups))
-        simulated = center + (random * effects[index]).sum(axis=1) + noise
-        try:
-            again = _fit(simulated, design, groups, random, reml=reml)
-        except ComputationError:
-            continue
-        rows.append((np.asarray(again.fe_params) - fit.fe_params) / np.asarray(again.bse_fe))
-    return np.array(rows).reshape(len(rows), design.shape[1])
+    estimates = np.asarray(fit.fe_params)
+    effects = generator.normal(size=(n_bootstrap, patients.max() + 1, len(root))) @ root.T
+    noise = generator.normal(scale=np.sqrt(scale), size=(n_bootstrap, len(groups)))
+    outcomes = design @ estimates + (random * effects[:, patients]).sum(axis=2) + noise
+    refits, errors = t_statistics(
+        share_design(design, random, patients),
+        sum_outcomes(outcomes, design, random, patients),
+        covariance / scale,
+        reml=reml,
+    )
+    return np.asarray((refits - estimates) / errors)
 
 
 def _bootstrap_term(term: Term, refits: NDArray[np.float64], level: float) -> Term:
-    known = refits[np.isfinite(refits)]
-    if not known.size:
-        raise ComputationError("mixed model: no simulated data set could be fitted")
-    reach = float(np.quantile(np.abs(known), level)) * term.standard_error
-    hits = int((np.abs(known) >= abs(term.statistic)).sum())
+    reach = float(np.quantile(np.abs(refits), level)) * term.standard_error
+    hits = int((np.abs(refits) >= abs(term.statistic)).sum())
     return replace(
         term,
         ci_low=term.estimate - reach,
         ci_high=term.estimate + reach,
-        df=float("nan"),
-        p=(hits + 1) / (known.size + 1),
-        p_floor=1 / (known.size + 1),
+        p=(hits + 1) / (refits.size + 1),
+        p_floor=1 / (refits.size + 1),
     )
