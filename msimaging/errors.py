@@ -58,7 +58,7 @@ class InputError(MsimagingError, ValueError):
 
 
 class ConfigError(InputError):
-    """Settings or visits table that cannot be used."""
+    """Settings, tables or arguments that cannot be used."""
 
 
 class ComputationError(MsimagingError, RuntimeError):

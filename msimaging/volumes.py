@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -28,7 +29,7 @@ class Volume:
         Voxel indices to scanner coordinates, RAS, in mm.
     """
 
-    data: NDArray[np.generic]
+    data: NDArray[Any]
     affine: NDArray[np.float64]
 
     @property

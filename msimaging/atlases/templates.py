@@ -35,15 +35,15 @@ class Template:
     affine: NDArray[np.float64]
 
 
-def load_template(contrast: Contrast, *, resolution: float) -> Template:
+def load_template(contrast: Contrast, *, resolution: int) -> Template:
     """Load the packaged template; nothing is downloaded.
 
     Parameters
     ----------
     contrast : {"T1w", "white matter"}
         The white-matter map resembles FA, the T1w image resembles T1w scans.
-    resolution : float
-        Voxel size in mm.
+    resolution : int
+        Voxel size in whole mm.
 
     Returns
     -------

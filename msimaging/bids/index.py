@@ -1,0 +1,162 @@
+"""Find the scans of a BIDS dataset and the metadata files that go with each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
+from msimaging.bids.visits import Scan, read_rows
+
+#: Folder and suffix by which the scans of each kind are known.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "dwi": ("dwi", "dwi"),
+    "bold": ("func", "bold"),
+    "anat": ("anat", "T1w"),
+    "epi": ("fmap", "epi"),
+}
+IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+#: Session given to a patient whose dataset has no session folders.
+ONLY_SESSION = "ses-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedVisit:
+    """The scans found for one patient at one visit.
+
+    Attributes
+    ----------
+    participant_id, session_id : str
+        ``sub-01``, ``ses-baseline``.
+    acq_time : str
+        As ``sessions.tsv`` gives it, empty where it does not.
+    scans : mapping
+        From the kind (``dwi bold anat epi``) to its scans.
+    """
+
+    participant_id: str
+    session_id: str
+    acq_time: str
+    scans: Mapping[str, tuple[Scan, ...]]
+
+
+class MetadataFiles:
+    """The metadata files above a scan, found by BIDS inheritance; each folder is read once.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Root of the dataset.
+    """
+
+    def __init__(self, bids_dir: Path) -> None:
+        self._root = bids_dir
+        self._folders: dict[Path, list[tuple[BidsName, str]]] = {}
+
+    def of(self, scan: Path) -> Scan:
+        """Return a scan with its b-values, b-vectors and sidecars.
+
+        Parameters
+        ----------
+        scan : Path
+            An image inside the dataset.
+
+        Returns
+        -------
+        Scan
+            Sidecars from the root downwards: later ones override earlier ones.
+        """
+        name = parse_name(scan.name)
+        found: dict[str, list[str]] = {".bval": [], ".bvec": [], ".json": []}
+        for folder in self._from_root_to(scan.parent):
+            for candidate, path in self._metadata_in(folder):
+                if name is not None and applies_to(candidate, name):
+                    found[candidate.extension].append(path)
+        return Scan(
+            path=scan.relative_to(self._root).as_posix(),
+            modality=name.suffix if name else "",
+            bval=found[".bval"][-1] if found[".bval"] else None,
+            bvec=found[".bvec"][-1] if found[".bvec"] else None,
+            sidecars=tuple(found[".json"]),
+        )
+
+    def _from_root_to(self, folder: Path) -> Iterator[Path]:
+        yield self._root
+        current = self._root
+        for part in folder.relative_to(self._root).parts:
+            current = current / part
+            yield current
+
+    def _metadata_in(self, folder: Path) -> list[tuple[BidsName, str]]:
+        if folder not in self._folders:
+            prefix = folder.relative_to(self._root).as_posix()
+            start = "" if prefix == "." else f"{prefix}/"
+            names = sorted(path.name for path in folder.iterdir())
+            parsed = ((parse_name(n), start + n) for n in names if _is_metadata(n))
+            found = [(name, path) for name, path in parsed if name is not None]
+            # the more entities a name has, the nearer it is to the scan
+            self._folders[folder] = sorted(found, key=lambda item: len(item[0].entities))
+        return self._folders[folder]
+
+
+def _is_metadata(name: str) -> bool:
+    return name.endswith((".json", ".bval", ".bvec"))
+
+
+def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
+    """List the visits of a BIDS dataset.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Root of the dataset.
+
+    Returns
+    -------
+    tuple of IndexedVisit
+        Patients in natural order, visits in the order of ``sessions.tsv`` where there is one.
+    """
+    metadata = MetadataFiles(bids_dir)
+    visits: list[IndexedVisit] = []
+    for subject in _folders(bids_dir, "sub-"):
+        dates = _session_dates(subject)
+        sessions = {path.name: path for path in _folders(subject, "ses-")}
+        sessions = sessions or {ONLY_SESSION: subject}
+        order = [name for name in dates if name in sessions]
+        order += [name for name in sessions if name not in dates]
+        visits += [
+            IndexedVisit(
+                participant_id=subject.name,
+                session_id=name,
+                acq_time=dates.get(name, ""),
+                scans={kind: tuple(_scans(sessions[name], kind, metadata)) for kind in KINDS},
+            )
+            for name in order
+        ]
+    return tuple(visits)
+
+
+def _folders(parent: Path, prefix: str) -> list[Path]:
+    with os.scandir(parent) as entries:
+        found = [Path(e.path) for e in entries if e.name.startswith(prefix) and e.is_dir()]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def _session_dates(subject: Path) -> dict[str, str]:
+    table = subject / f"{subject.name}_sessions.tsv"
+    if not table.exists():
+        return {}
+    return {row["session_id"]: row.get("acq_time", "") for row in read_rows(table)}
+
+
+def _scans(session: Path, kind: str, metadata: MetadataFiles) -> Iterator[Scan]:
+    folder_name, suffix = KINDS[kind]
+    folder = session / folder_name
+    if not folder.is_dir():
+        return
+    for name in sorted((path.name for path in folder.iterdir()), key=natural_key):
+        parsed = parse_name(name)
+        if parsed and parsed.suffix == suffix and parsed.extension in IMAGE_EXTENSIONS:
+            yield metadata.of(folder / name)

@@ -1,0 +1,158 @@
+"""The one table of output names. No other module builds a path of the derivatives.
+
+Names follow BIDS with the entities of BEP016 (diffusion maps), BEP012 and BEP017 (functional
+derivatives, matrices). Braces are wildcards; ``{sub}`` and ``{ses}`` hold their prefixes.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+DERIVATIVES = "derivatives/msimaging"
+#: The template that nilearn ships: MNI ICBM152 2009a, nonlinear, symmetric.
+TEMPLATE = "MNI152NLin2009aSym"
+
+_DWI = "{sub}/{ses}/dwi/{sub}_{ses}"
+_FUNC = "{sub}/{ses}/func/{sub}_{ses}_task-{task}"
+_PATIENT_DWI = "{sub}/dwi/{sub}"
+_PATIENT_FUNC = "{sub}/func/{sub}_task-{task}"
+
+TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        # diffusion, one visit
+        "dwi": f"{_DWI}_desc-preproc_dwi.nii.gz",
+        "dwi_bval": f"{_DWI}_desc-preproc_dwi.bval",
+        "dwi_bvec": f"{_DWI}_desc-preproc_dwi.bvec",
+        "dwi_sidecar": f"{_DWI}_desc-preproc_dwi.json",
+        "dwi_reference": f"{_DWI}_dwiref.nii.gz",
+        "dwi_mask": f"{_DWI}_desc-brain_mask.nii.gz",
+        "dwi_quality": f"{_DWI}_desc-quality_stats.tsv",
+        "dwi_confounds": f"{_DWI}_desc-confounds_timeseries.tsv",
+        "tensor": f"{_DWI}_model-tensor_param-diffusivity_dwimap.nii.gz",
+        "tensor_map": f"{_DWI}_model-tensor_param-{{param}}_dwimap.nii.gz",
+        "tensor_map_template": (
+            f"{_DWI}_space-{TEMPLATE}_model-tensor_param-{{param}}_dwimap.nii.gz"
+        ),
+        "tensor_regions": f"{_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}_stats.tsv",
+        # diffusion, one patient
+        "dwi_midpoint": f"{_PATIENT_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
+        "dwi_template": f"{_PATIENT_DWI}_space-subject_model-tensor_param-fa_dwimap.nii.gz",
+        "dwi_from_template": f"{_PATIENT_DWI}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
+        "dwi_to_template": f"{_PATIENT_DWI}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",
+        "tensor_map_change": (
+            f"{_PATIENT_DWI}_space-{TEMPLATE}_model-tensor_param-{{param}}"
+            "_stat-change_desc-{pair}_dwimap.nii.gz"
+        ),
+        "tensor_region_change": (
+            f"{_PATIENT_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}"
+            "_stat-change_desc-{pair}_stats.tsv"
+        ),
+        # function, one visit
+        "bold": f"{_FUNC}_desc-preproc_bold.nii.gz",
+        "bold_sidecar": f"{_FUNC}_desc-preproc_bold.json",
+        "bold_reference": f"{_FUNC}_desc-hmc_boldref.nii.gz",
+        "bold_mask": f"{_FUNC}_desc-brain_mask.nii.gz",
+        "bold_motion": f"{_FUNC}_desc-motion_timeseries.tsv",
+        "bold_confounds": f"{_FUNC}_desc-confounds_timeseries.tsv",
+        "bold_quality": f"{_FUNC}_desc-quality_stats.tsv",
+        "time_series": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_timeseries.tsv",
+        "denoised": (
+            f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_desc-denoised_timeseries.tsv"
+        ),
+        "coverage": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-coverage_stats.tsv",
+        "connectivity": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-{{stat}}_relmat.tsv",
+        "connectivity_variance": (
+            f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-pearsoncorrelation"
+            "_desc-variance_relmat.tsv"
+        ),
+        "network_means": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-networkmean_stats.tsv",
+        # function, one patient
+        "bold_midpoint": f"{_PATIENT_FUNC}_from-subject_to-boldref_mode-image_xfm.tsv",
+        "bold_template": f"{_PATIENT_FUNC}_space-subject_boldref.nii.gz",
+        "bold_from_template": f"{_PATIENT_FUNC}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
+        "bold_to_template": f"{_PATIENT_FUNC}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",
+        "connectivity_change": (
+            f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-change_desc-{{pair}}_relmat.tsv"
+        ),
+        "connectivity_change_error": (
+            f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}"
+            "_stat-changestandarderror_desc-{pair}_relmat.tsv"
+        ),
+        "network_change": (
+            f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-change_desc-{{pair}}_stats.tsv"
+        ),
+        # cohort
+        "measures": "cohort/measures.tsv",
+        "changes": "cohort/changes.tsv",
+        "results": "cohort/results.tsv",
+        "ledger": "cohort/ledger.tsv",
+        "dataset_description": "dataset_description.json",
+        "participants": "participants.tsv",
+        # pictures and pages
+        "patient_maps_figure": "figures/{sub}/{sub}_desc-{pair}_maps.{ext}",
+        "patient_change_figure": "figures/{sub}/{sub}_stat-change_desc-{pair}_maps.{ext}",
+        "patient_connectivity_figure": (
+            "figures/{sub}/{sub}_atlas-{atlas}_desc-{pair}_connectivity.{ext}"
+        ),
+        "region_slopes_figure": "figures/param-{param}_atlas-{atlas}_desc-slopes_regions.{ext}",
+        "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
+        "cohort_connectivity_figure": "figures/atlas-{atlas}_desc-mean_connectivity.{ext}",
+        "report": "report/index.html",
+    }
+)
+
+
+def output(key: str, **wildcards: str) -> str:
+    """Return the path of an output below the study folder.
+
+    Parameters
+    ----------
+    key : str
+        Name of the output in `TEMPLATES`.
+    **wildcards : str
+        Values for some or all of the wildcards; the others stay in braces.
+
+    Returns
+    -------
+    str
+        Path with ``/`` between its parts.
+
+    Raises
+    ------
+    KeyError
+        When there is no such output.
+
+    Examples
+    --------
+    >>> output("tensor_map", sub="sub-01", ses="ses-month06", param="fa")
+    'derivatives/msimaging/sub-01/ses-month06/dwi/sub-01_ses-month06_model-tensor_param-fa_dwimap.nii.gz'
+    """
+    text = TEMPLATES[key]
+    for name, value in wildcards.items():
+        text = text.replace(f"{{{name}}}", value)
+    return f"{DERIVATIVES}/{text}"
+
+
+def log(rule: str, *wildcards: str) -> str:
+    """Return the path of a rule's log below the study folder.
+
+    Parameters
+    ----------
+    rule : str
+        Name of the rule.
+    *wildcards : str
+        Names of its wildcards, in the order in which they stand in the file name.
+
+    Returns
+    -------
+    str
+        With wildcards in braces.
+    """
+    name = "_".join([f"{{{wildcard}}}" for wildcard in wildcards] or ["cohort"])
+    return str(PurePosixPath("logs") / rule / f"{name}.log")
+
+
+def benchmark(rule: str, *wildcards: str) -> str:
+    """Return the path of a rule's benchmark record below the study folder."""
+    return log(rule, *wildcards).replace("logs/", "benchmarks/", 1).replace(".log", ".tsv")

@@ -1,0 +1,424 @@
+"""The visits table: who was scanned when, with which scan for which modality.
+
+``visits.tsv`` belongs to the people of the study, ``scans.tsv`` (which metadata files go with
+which scan) and ``exclusions.tsv`` (what the check refused) to the program. Together with the
+settings they determine every job. Only the standard library is imported: every cluster job reads
+these tables again.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Literal
+
+from msimaging.bids.names import is_label
+from msimaging.errors import ConfigError, Finding
+
+Modality = Literal["dwi", "bold"]
+MODALITIES: tuple[Modality, ...] = ("dwi", "bold")
+PairRule = Literal["to-baseline", "consecutive", "all"]
+
+#: Mean length of a month in days, Gregorian calendar.
+DAYS_PER_MONTH = 365.2425 / 12
+#: What stands between the candidates of a cell in which a person has still to choose.
+UNDECIDED = " | "
+VISIT_COLUMNS = (
+    "participant_id",
+    "session_id",
+    "acq_time",
+    "months",
+    "dwi",
+    "bold",
+    "anat",
+    "exclude",
+)
+SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed")
+EXCLUSION_COLUMNS = ("participant_id", "session_id", "modality", "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One patient at one visit.
+
+    Attributes
+    ----------
+    participant_id, session_id : str
+        ``sub-01`` and ``ses-baseline``.
+    acq_time : datetime or None
+        Date of the scan.
+    months : float or None
+        Months since the patient's first visit.
+    dwi, bold, anat : str or None
+        Path of the scan below the BIDS folder; holds `UNDECIDED` where several wait for a choice.
+    exclude : str or None
+        The reason for which a person left the visit out.
+    row : int
+        Line in the table, for messages.
+    """
+
+    participant_id: str
+    session_id: str
+    acq_time: datetime | None
+    months: float | None
+    dwi: str | None
+    bold: str | None
+    anat: str | None = None
+    exclude: str | None
+    row: int
+
+    def scan(self, modality: Modality) -> str | None:
+        """Return the path of the scan of one modality."""
+        return self.dwi if modality == "dwi" else self.bold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitPair:
+    """Two visits of one patient, in the order of time."""
+
+    baseline: Visit
+    follow_up: Visit
+
+    @property
+    def participant_id(self) -> str:
+        """Return the patient of both visits."""
+        return self.baseline.participant_id
+
+    @property
+    def name(self) -> str:
+        """Return the label of the pair, for example ``baselineToMonth06``."""
+        first = self.baseline.session_id.removeprefix("ses-")
+        second = self.follow_up.session_id.removeprefix("ses-")
+        return f"{first}To{second[0].upper()}{second[1:]}"
+
+    @property
+    def months(self) -> float | None:
+        """Return the interval in months, None where a date is missing."""
+        if self.baseline.months is None or self.follow_up.months is None:
+            return None
+        return self.follow_up.months - self.baseline.months
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visits:
+    """All visits of a study, each patient's in the order of time."""
+
+    rows: tuple[Visit, ...]
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Return the patients in the order of the table."""
+        return tuple(dict.fromkeys(visit.participant_id for visit in self.rows))
+
+    def having(self, modality: Modality) -> Visits:
+        """Return the visits that have a decided, not excluded scan of a modality."""
+        kept = (visit for visit in self.rows if visit.exclude is None and visit.scan(modality))
+        return Visits(rows=tuple(v for v in kept if UNDECIDED not in (v.scan(modality) or "")))
+
+    def of(self, participant_id: str) -> tuple[Visit, ...]:
+        """Return one patient's visits in the order of time."""
+        return tuple(visit for visit in self.rows if visit.participant_id == participant_id)
+
+    def by_patient(self) -> dict[str, tuple[Visit, ...]]:
+        """Return the visits of every patient."""
+        grouped: dict[str, list[Visit]] = {}
+        for visit in self.rows:
+            grouped.setdefault(visit.participant_id, []).append(visit)
+        return {patient: tuple(visits) for patient, visits in grouped.items()}
+
+    def pairs(self, rule: PairRule = "to-baseline") -> tuple[VisitPair, ...]:
+        """Return the pairs of visits that are compared.
+
+        Parameters
+        ----------
+        rule : {"to-baseline", "consecutive", "all"}
+            Every visit with the patient's first, each with the one before, or all pairs.
+
+        Returns
+        -------
+        tuple of VisitPair
+            Patients with one visit have none.
+        """
+        pairs: list[VisitPair] = []
+        for visits in self.by_patient().values():
+            if rule == "to-baseline":
+                chosen = [(visits[0], later) for later in visits[1:]]
+            elif rule == "consecutive":
+                chosen = list(pairwise(visits))
+            else:
+                chosen = list(combinations(visits, 2))
+            pairs.extend(VisitPair(baseline=a, follow_up=b) for a, b in chosen)
+        return tuple(pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The files that belong to one scan, as paths below the BIDS folder."""
+
+    path: str
+    modality: str
+    bval: str | None
+    bvec: str | None
+    sidecars: tuple[str, ...]
+    reversed: str | None = None
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a TSV as a list of rows; every value is text.
+
+    Parameters
+    ----------
+    path : Path
+        Table with a header.
+
+    Returns
+    -------
+    list of dict
+        Empty cells and ``n/a`` become the empty text.
+
+    Raises
+    ------
+    ConfigError
+        When the file is missing.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.DictReader(handle, delimiter="\t"))
+    except (OSError, UnicodeDecodeError) as error:
+        fault = Finding(
+            where=str(path),
+            rule="the study's table must be readable",
+            found=str(error),
+            remedy="Make it with: msimaging index BIDS STUDY",
+        )
+        raise ConfigError([fault]) from error
+    return [{key: _value(cell) for key, cell in row.items() if key} for row in rows]
+
+
+def _value(cell: str | None) -> str:
+    text = (cell or "").strip()
+    return "" if text.lower() == "n/a" else text
+
+
+def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write rows as TSV under a temporary name and move the file into place.
+
+    Parameters
+    ----------
+    path : Path
+        Table to write.
+    columns : iterable of str
+        Header.
+    rows : iterable of mapping
+        None and the empty text become ``n/a``.
+    """
+    names = list(columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.writing")
+    with temporary.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([row.get(name) or "n/a" for name in names] for row in rows)
+    temporary.replace(path)
+
+
+def read_visits(path: Path) -> Visits:
+    """Read and validate ``visits.tsv``.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+
+    Returns
+    -------
+    Visits
+        With months since each patient's first visit computed from the dates.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the table.
+    """
+    visits, findings = parse_visits(path)
+    if findings:
+        raise ConfigError(findings)
+    return visits
+
+
+def parse_visits(path: Path) -> tuple[Visits, list[Finding]]:
+    """Read ``visits.tsv`` and list its faults beside what could be read.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+
+    Returns
+    -------
+    visits : Visits
+        Every row, the faulty ones too.
+    findings : list of Finding
+        Faults of the table.
+
+    Raises
+    ------
+    ConfigError
+        When the file is not a table of visits at all.
+    """
+    rows = read_rows(path)
+    missing = [name for name in VISIT_COLUMNS[:2] if not rows or name not in rows[0]]
+    if missing:
+        fault = _fault(path, "visits.tsv must name its visits", f"no {' and no '.join(missing)}")
+        raise ConfigError([fault])
+    findings: list[Finding] = []
+    visits = [_visit(path, row, line, findings) for line, row in enumerate(rows, start=2)]
+    findings += _duplicates(path, visits)
+    with_months: list[Visit] = []
+    for patient_visits in Visits(rows=tuple(visits)).by_patient().values():
+        findings += _out_of_order(path, patient_visits)
+        with_months += _months_since_first(patient_visits)
+    return Visits(rows=tuple(with_months)), findings
+
+
+def _fault(path: Path, rule: str, found: str, *, row: int | None = None) -> Finding:
+    where = f"{path}" if row is None else f"{path} line {row}"
+    return Finding(where=where, rule=rule, found=found, remedy="Correct the table and run again.")
+
+
+def _visit(path: Path, row: Mapping[str, str], line: int, findings: list[Finding]) -> Visit:
+    for column, prefix in (("participant_id", "sub-"), ("session_id", "ses-")):
+        text = row[column]
+        if not text.startswith(prefix) or not is_label(text.removeprefix(prefix)):
+            rule = f"{column} must be {prefix} followed by letters and digits"
+            findings.append(_fault(path, rule, repr(text), row=line))
+    return Visit(
+        participant_id=row["participant_id"],
+        session_id=row["session_id"],
+        acq_time=_date(path, row.get("acq_time", ""), line, findings),
+        months=_number(path, row.get("months", ""), line, findings),
+        dwi=row.get("dwi") or None,
+        bold=row.get("bold") or None,
+        anat=row.get("anat") or None,
+        exclude=row.get("exclude") or None,
+        row=line,
+    )
+
+
+def _date(path: Path, text: str, line: int, findings: list[Finding]) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        rule = "acq_time must be a date such as 2026-03-09 or 2026-03-09T14:30:00"
+        findings.append(_fault(path, rule, repr(text), row=line))
+        return None
+
+
+def _number(path: Path, text: str, line: int, findings: list[Finding]) -> float | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        findings.append(_fault(path, "months must be a number", repr(text), row=line))
+        return None
+
+
+def _duplicates(path: Path, visits: Iterable[Visit]) -> list[Finding]:
+    seen: dict[tuple[str, str], int] = {}
+    findings = []
+    for visit in visits:
+        key = (visit.participant_id, visit.session_id)
+        if key in seen:
+            found = f"{' '.join(key)} in line {seen[key]} and again here"
+            findings.append(_fault(path, "one row per patient and visit", found, row=visit.row))
+        seen.setdefault(key, visit.row)
+    return findings
+
+
+def _out_of_order(path: Path, visits: tuple[Visit, ...]) -> list[Finding]:
+    findings = []
+    dated = [visit for visit in visits if visit.acq_time is not None]
+    for earlier, later in pairwise(dated):
+        if earlier.acq_time and later.acq_time and later.acq_time <= earlier.acq_time:
+            found = (
+                f"{later.participant_id} {later.session_id} on {later.acq_time:%Y-%m-%d}, but "
+                f"{earlier.session_id} above it on {earlier.acq_time:%Y-%m-%d}"
+            )
+            rule = "the visits of a patient must stand in the order of their dates"
+            findings.append(_fault(path, rule, found, row=later.row))
+    return findings
+
+
+def _months_since_first(visits: tuple[Visit, ...]) -> list[Visit]:
+    first = visits[0].acq_time
+    if first is None:
+        return list(visits)
+    return [
+        visit
+        if visit.acq_time is None
+        else replace(visit, months=round((visit.acq_time - first).days / DAYS_PER_MONTH, 2))
+        for visit in visits
+    ]
+
+
+def read_scans(path: Path) -> dict[str, Scan]:
+    """Read ``scans.tsv``.
+
+    Parameters
+    ----------
+    path : Path
+        The table that ``index`` wrote.
+
+    Returns
+    -------
+    dict
+        From the path of a scan below the BIDS folder to its files.
+    """
+    return {
+        row["path"]: Scan(
+            path=row["path"],
+            modality=row["modality"],
+            bval=row["bval"] or None,
+            bvec=row["bvec"] or None,
+            sidecars=tuple(name for name in row["sidecars"].split(";") if name),
+            reversed=row.get("reversed") or None,
+        )
+        for row in read_rows(path)
+    }
+
+
+def without_exclusions(visits: Visits, path: Path) -> Visits:
+    """Take out the scans that the check refused.
+
+    Parameters
+    ----------
+    visits : Visits
+        All visits.
+    path : Path
+        ``exclusions.tsv``; nothing is excluded where it does not exist.
+
+    Returns
+    -------
+    Visits
+        With the refused scans removed from their visits.
+    """
+    if not path.exists():
+        return visits
+    refused = {(r["participant_id"], r["session_id"], r["modality"]) for r in read_rows(path)}
+    return Visits(rows=tuple(_without_refused(visit, refused) for visit in visits.rows))
+
+
+def _without_refused(visit: Visit, refused: set[tuple[str, str, str]]) -> Visit:
+    key = (visit.participant_id, visit.session_id)
+    return replace(
+        visit,
+        dwi=None if (*key, "dwi") in refused else visit.dwi,
+        bold=None if (*key, "bold") in refused else visit.bold,
+    )

@@ -1,0 +1,290 @@
+"""Verbs for people: index, check, run, status, report, demo. No science here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from msimaging import __version__
+from msimaging.bids.layout import output
+from msimaging.bids.ledger import Entry, read_ledger
+from msimaging.bids.plan import Plan
+from msimaging.errors import Finding, InputError
+from msimaging.settings import read_settings
+from msimaging.study.creation import Inventory, create_study
+from msimaging.study.runner import (
+    DONE,
+    DONE_WITH_EXCLUSIONS,
+    UNUSABLE,
+    Progress,
+    close_run,
+    run_workflow,
+    snakemake_command,
+)
+
+app = typer.Typer(
+    name="msimaging",
+    help="Diffusion MRI and resting-state fMRI of two or more visits, to the paired result.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+StudyArgument = Annotated[Path, typer.Argument(help="Study folder.", show_default=False)]
+CoresOption = Annotated[int, typer.Option(help="Jobs at once on this machine.")]
+_CORES = os.cpu_count() or 1
+_out = Console(soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; faults of the input end with one line each and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        for finding in error.findings:
+            print(f"error: {finding}", file=sys.stderr)
+        raise SystemExit(UNUSABLE) from error
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        print(f"msimaging {__version__}")
+        raise typer.Exit(DONE)
+
+
+@app.command()
+def index(
+    bids: Annotated[Path, typer.Argument(help="Root of the BIDS dataset.", show_default=False)],
+    study: StudyArgument,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Choice among several scans of a visit, e.g. dwi:acq-ax20_dir-PA."),
+    ] = None,
+) -> None:
+    """Make or update a study folder from a BIDS dataset.
+
+    Writes config.yaml and visits.tsv for you to edit, and never overwrites what you edited.
+
+    Example: msimaging index /data/bids /data/study --select dwi:acq-ax20_dir-PA
+    """
+    inventory = create_study(bids, study, select=select or [])
+    _print_inventory(inventory)
+    print(f"\nNext: look at {study / 'visits.tsv'}, then: msimaging run {study}")
+
+
+def _print_inventory(inventory: Inventory) -> None:
+    table = Table("patient", "visit", "date", "dwi", "bold", "anat", box=None, pad_edge=False)
+    for row in inventory.rows:
+        cells = [_cell(row.get(kind, "")) for kind in ("dwi", "bold", "anat")]
+        date = row.get("acq_time", "")[:10] or "-"
+        table.add_row(row["participant_id"], row["session_id"], date, *cells)
+    _out.print(table)
+    notes = (
+        ("new", inventory.new),
+        ("no longer in the dataset", inventory.gone),
+        ("scans changed in the dataset, visits.tsv left as it is", inventory.changed),
+        ("several scans: choose one in visits.tsv", inventory.undecided),
+    )
+    for text, visits in notes:
+        if visits:
+            print(f"{text}: {', '.join(visits)}")
+
+
+def _cell(text: str) -> str:
+    count = len([part for part in text.split(" | ") if part])
+    return {0: "-", 1: "yes"}.get(count, f"{count}: choose")
+
+
+@app.command()
+def check(
+    study: StudyArgument,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check settings, tables and every scan before any computing.
+
+    Example: msimaging check /data/study
+    """
+    code = _check(study, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _check(study: Path, *, as_json: bool) -> int:
+    # the checks import the science; the other verbs start faster without it
+    from msimaging.study.check import check_study  # noqa: PLC0415
+
+    report = check_study(study)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        _print_findings(report.faults)
+        _print_findings(finding for scan in report.scans for finding in scan.findings)
+        for place, finding in report.comparability:
+            print(f"{finding.severity}: {place}: {finding}")
+        for scan in report.refused:
+            visit = f"{scan.participant_id} {scan.session_id} {scan.modality}"
+            print(f"excluded: {visit} will be left out")
+        usable = len(report.scans) - len(report.refused)
+        print(f"{usable} of {len(report.scans)} scans usable")
+    if report.faults or (report.scans and len(report.refused) == len(report.scans)):
+        return UNUSABLE
+    return DONE_WITH_EXCLUSIONS if report.refused else DONE
+
+
+def _print_findings(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.severity != "note":
+            print(f"{finding.severity}: {finding}")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": False},
+)
+def run(
+    context: typer.Context,
+    study: StudyArgument,
+    cores: CoresOption = _CORES,
+    profile: Annotated[
+        str, typer.Option(help="Folder below workflow/profiles, or a path.")
+    ] = "default",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+) -> None:
+    """Check the study, run what is not yet done, and tell how it ended.
+
+    A second run does nothing; after new scans or edits it does only what depends on them.
+    Arguments after -- go to Snakemake.
+
+    Example: msimaging run /data/study --cores 8
+
+    Example: msimaging run /data/study --dry-run -- --forcerun fit_tensor
+    """
+    raise typer.Exit(_run(study, cores, profile, dry_run=dry_run, extra=context.args))
+
+
+def _run(study: Path, cores: int, profile: str, *, dry_run: bool, extra: list[str]) -> int:
+    study = study.resolve()
+    checked = _check(study, as_json=False)
+    if checked == UNUSABLE:
+        print("nothing was started")
+        return UNUSABLE
+    command = snakemake_command(study, cores=cores, profile=profile, dry_run=dry_run, extra=extra)
+    if dry_run:
+        return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
+    with _progress_bar() as (bar, task):
+
+        def show(progress: Progress) -> None:
+            total = progress.total or None
+            bar.update(task, completed=progress.done, total=total, description=progress.step)
+
+        returncode = run_workflow(study, command, show)
+    code, entries = close_run(study, returncode)
+    _print_summary(study, entries, returncode)
+    return code
+
+
+class _progress_bar:  # noqa: N801 - used as a function
+    """A bar on a terminal, one line for every tenth of the jobs elsewhere."""
+
+    def __enter__(self) -> tuple[ProgressBar, TaskID]:
+        self._bar = ProgressBar(
+            TextColumn("{task.description:<20}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=_out,
+        )
+        self._bar.start()
+        return self._bar, self._bar.add_task("planning", total=None)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _print_summary(study: Path, entries: list[Entry], returncode: int) -> None:
+    counts = Counter(entry.state for entry in entries)
+    for entry in entries:
+        if entry.state in {"failed", "excluded", "unpaired"}:
+            where = " ".join(filter(None, (entry.participant_id, entry.session_id)))
+            log = f" (log: {study / entry.log})" if entry.state == "failed" else ""
+            print(f"{entry.state}: {entry.step} {where}: {entry.reason}{log}")
+    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    if returncode:
+        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
+    else:
+        print(f"report: {study / output('report')}")
+
+
+@app.command()
+def status(
+    study: StudyArgument,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
+) -> None:
+    """Print the ledger: what is done, pending, failed or left out, and why.
+
+    Example: msimaging status /data/study --json
+    """
+    study = study.resolve()
+    plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+    entries = read_ledger(study, plan)
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
+        return
+    table = Table("step", "patient", "visit", "state", "reason", box=None, pad_edge=False)
+    for entry in entries:
+        table.add_row(entry.step, entry.participant_id, entry.session_id, entry.state, entry.reason)
+    _out.print(table)
+
+
+@app.command()
+def report(study: StudyArgument) -> None:
+    """Print the path of the HTML report.
+
+    Example: xdg-open $(msimaging report /data/study)
+    """
+    path = study.resolve() / output("report")
+    if not path.exists():
+        finding = Finding(
+            where=str(study),
+            rule="the report is made by a run",
+            found="no report",
+            remedy=f"Run: msimaging run {study}",
+        )
+        raise InputError([finding])
+    print(path)
+
+
+@app.command()
+def demo(
+    study: Annotated[Path, typer.Argument(help="Folder to make.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(min=1, help="Number of simulated patients.")] = 4,
+    cores: CoresOption = _CORES,
+) -> None:
+    """Simulate a two-visit trial with known truth, run everything, compare with the truth.
+
+    Example: msimaging demo /tmp/demo --patients 4
+    """
+    from msimaging.study.demo import compare_with_truth, simulate_study  # noqa: PLC0415
+
+    study = study.resolve()
+    truth = simulate_study(study, n_patients=patients, progress=print)
+    code = _run(study, cores, "default", dry_run=False, extra=[])
+    if code == DONE:
+        print(compare_with_truth(study, truth))
+    raise typer.Exit(code)

@@ -1,0 +1,126 @@
+"""Step: one patient's midpoint space and its way to the template brain."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from msimaging.atlases.templates import Contrast, load_template
+from msimaging.bids.layout import TEMPLATE
+from msimaging.spatial.midpoint import VisitImage, midpoint_space, midpoint_template
+from msimaging.spatial.registration import register_template
+from msimaging.spatial.resampling import resample_image
+from msimaging.spatial.transforms import from_matrix
+from msimaging.steps.records import describe
+from msimaging.volumes import read_labels, read_volume, write_volume
+from msimaging.xfms import write_midpoint, write_transform
+
+_LOGGER = logging.getLogger(__name__)
+#: Share of visits in whose brain a voxel must lie to count as the patient's brain.
+_MAJORITY = 0.5
+
+
+def build_space(
+    *,
+    images: Sequence[str],
+    masks: Sequence[str],
+    sessions: Sequence[str],
+    contrast: Contrast,
+    working_resolution: int,
+    seed: int,
+    out_midpoint: str,
+    out_template: str,
+    out_from_template: str,
+    out_to_template: str,
+) -> None:
+    """Find the space halfway between all visits and register it to the template brain.
+
+    Parameters
+    ----------
+    images, masks : sequence of str
+        One a visit: FA map or BOLD reference, and brain mask.
+    sessions : sequence of str
+        Their sessions, in the same order.
+    contrast : {"T1w", "white matter"}
+        The template image that the patient's images resemble.
+    working_resolution : float
+        Voxel size in mm of the nonlinear registration.
+    seed : int
+        Seed of the registration's sampling.
+    out_midpoint : str
+        Table of rigid matrices, midpoint to each visit.
+    out_template : str
+        Mean of all visits in the midpoint space.
+    out_from_template, out_to_template : str
+        Transforms that map points of the template to the patient's midpoint space, and back.
+    """
+    visits = [
+        VisitImage(data=image.data, affine=image.affine, mask=read_labels(mask).data > 0)
+        for image, mask in zip(map(read_volume, images), masks, strict=True)
+    ]
+    space = midpoint_space(visits, seed=seed)
+    mean = midpoint_template(visits, space)
+    brain = np.mean(
+        [
+            resample_image(
+                np.asarray(visit.mask),
+                visit.affine,
+                target_to_source=from_matrix(matrix),
+                target_shape=space.shape,
+                target_affine=space.affine,
+                interpolation="nearest",
+            )
+            for visit, matrix in zip(visits, space.midpoint_to_visit, strict=True)
+        ],
+        axis=0,
+    )
+    template = load_template(contrast, resolution=working_resolution)
+    registration = register_template(
+        mean,
+        space.affine,
+        template.data,
+        template.affine,
+        subject_mask=brain >= _MAJORITY,
+        template_mask=template.mask,
+        working_mm=working_resolution,
+        seed=seed,
+    )
+    _LOGGER.info(
+        "local correlation with the template: %.3f before, %.3f affine, %.3f after",
+        registration.similarity_before,
+        registration.similarity_affine,
+        registration.similarity_after,
+    )
+    write_midpoint(out_midpoint, dict(zip(sessions, space.midpoint_to_visit, strict=True)))
+    write_volume(out_template, mean, space.affine)
+    write_transform(out_from_template, registration.template_to_subject)
+    write_transform(out_to_template, registration.subject_to_template)
+    sources = [*images, *masks]
+    reference = "Halfway space of all visits of this patient (log-Euclidean mean of rigid poses)."
+    describe(
+        out_midpoint,
+        "Rigid transforms from the midpoint space to each visit, RAS mm, row by row.",
+        sources=sources,
+        DisagreementMillimetres=space.disagreement_mm,
+    )
+    describe(
+        out_template,
+        "Mean of all visits, each resampled once.",
+        sources=sources,
+        SpatialReference=reference,
+        SkullStripped=False,
+    )
+    for path, direction in (
+        (out_from_template, f"{TEMPLATE} to the patient's midpoint space"),
+        (out_to_template, f"the patient's midpoint space to {TEMPLATE}"),
+    ):
+        describe(
+            path,
+            f"Maps points of {direction} (ITK, LPS mm): affine, then symmetric diffeomorphism.",
+            sources=sources,
+            LocalCorrelationBefore=registration.similarity_before,
+            LocalCorrelationAfter=registration.similarity_after,
+            WorkingResolution=registration.working_mm,
+        )

@@ -1,0 +1,143 @@
+"""Step: change of connectivity between two visits of one patient, edge by edge and by network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from msimaging.bids.sidecars import read_acquisition
+from msimaging.longitudinal.change import connectivity_change, visit_change
+from msimaging.longitudinal.comparability import compare_acquisitions
+from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags
+from msimaging.steps.parcel_tables import read_matrix, write_matrix
+from msimaging.steps.records import describe
+from msimaging.tables import read_table, write_table
+
+#: Below this difference in z two network means are one.
+NETWORK_MEASURE = "fisherz"
+
+
+def change_connectivity(
+    *,
+    matrices: Sequence[str],
+    variances: Sequence[str],
+    networks: Sequence[str],
+    sidecars: Sequence[str],
+    months: float | None,
+    confidence: float,
+    out_matrices: Sequence[str],
+    out_errors: Sequence[str],
+    out_tables: Sequence[str],
+) -> None:
+    """Compare two visits on Fisher's scale.
+
+    Parameters
+    ----------
+    matrices, variances, networks : sequence of str
+        Correlations, their variances, network means: baseline and follow-up of the first atlas,
+        then of the next.
+    sidecars : sequence of str
+        Acquisition of baseline and follow-up.
+    months : float or None
+        Interval between the visits.
+    confidence : float
+        Coverage of the intervals.
+    out_matrices, out_errors, out_tables : sequence of str
+        Change of each edge, its standard error, change of network means; one an atlas.
+    """
+    flags = comparability_flags(compare_acquisitions(*[read_acquisition([p]) for p in sidecars]))
+    for index, out_matrix in enumerate(out_matrices):
+        pair = slice(2 * index, 2 * index + 2)
+        (before, labels), (after, _) = (read_matrix(path) for path in matrices[pair])
+        (before_var, _), (after_var, _) = (read_matrix(path) for path in variances[pair])
+        edges = connectivity_change(
+            _without_diagonal(before),
+            _without_diagonal(after),
+            baseline_var_r=before_var,
+            follow_up_var_r=after_var,
+            confidence=confidence,
+        )
+        sources = [*matrices[pair], *variances[pair]]
+        write_matrix(out_matrix, edges.estimate, labels)
+        describe(
+            out_matrix,
+            "Change of Fisher z, follow-up minus baseline.",
+            sources=sources,
+            Units="Fisher z",
+            Comparability=flags or "no difference found",
+        )
+        write_matrix(out_errors[index], edges.standard_error, labels)
+        describe(
+            out_errors[index],
+            "Standard error of the change of Fisher z from both runs' autocorrelation.",
+            sources=sources,
+            Units="Fisher z",
+        )
+        table = network_changes(
+            *[read_table(path) for path in networks[pair]], months=months, confidence=confidence
+        )
+        table["flags"] = flags
+        write_table(out_tables[index], table)
+        describe(
+            out_tables[index],
+            "Change of mean Fisher z within and between networks, follow-up minus baseline.",
+            sources=networks[pair],
+            columns={name: CHANGE_COLUMNS[name] for name in table.columns},
+        )
+
+
+def network_changes(
+    baseline: pd.DataFrame, follow_up: pd.DataFrame, *, months: float | None, confidence: float
+) -> pd.DataFrame:
+    """Compare two tables of network means row by row.
+
+    Parameters
+    ----------
+    baseline, follow_up : DataFrame
+        Columns ``label value se``.
+    months : float or None
+        Interval between the visits.
+    confidence : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``changes.tsv`` from ``label`` on; no smallest detectable change is published
+        for network means, so that ``reliable`` is missing.
+    """
+    both = baseline.merge(follow_up, on="label", suffixes=("_a", "_b"))
+    change = visit_change(
+        both["value_a"].to_numpy(float),
+        both["value_b"].to_numpy(float),
+        baseline_se=both["se_a"].to_numpy(float),
+        follow_up_se=both["se_b"].to_numpy(float),
+        months=months,
+        confidence=confidence,
+    )
+    return pd.DataFrame(
+        {
+            "label": both["label"],
+            "measure": NETWORK_MEASURE,
+            "baseline_value": both["value_a"],
+            "follow_up_value": both["value_b"],
+            "change": change.estimate,
+            # per cent of a number that may be 0 or negative says nothing
+            "percent_change": np.nan,
+            "se": change.standard_error,
+            "ci_low": change.ci_low,
+            "ci_high": change.ci_high,
+            "sdc": np.nan,
+            "detectable": change.detectable,
+            "reliable": None,
+            "flags": "",
+        }
+    )
+
+
+def _without_diagonal(matrix: np.ndarray) -> np.ndarray:
+    edges = matrix.copy()
+    np.fill_diagonal(edges, np.nan)
+    return edges

@@ -1,0 +1,70 @@
+"""Step: every measurement of every visit in one long table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from msimaging.steps.change_connectivity import NETWORK_MEASURE
+from msimaging.steps.changes import MEASURE_COLUMNS
+from msimaging.steps.records import describe
+from msimaging.tables import read_table, write_table
+
+
+def collect_measures(
+    *,
+    diffusion: Sequence[str],
+    functional: Sequence[str],
+    diffusion_rows: Sequence[Mapping[str, Any]],
+    functional_rows: Sequence[Mapping[str, Any]],
+    out_table: str,
+) -> None:
+    """Stack the tables of all visits.
+
+    Parameters
+    ----------
+    diffusion, functional : sequence of str
+        Region tables and tables of network means.
+    diffusion_rows, functional_rows : sequence of mapping
+        Patient, session, months and atlas of each table.
+    out_table : str
+        ``measures.tsv``.
+    """
+    parts = [
+        read_table(path).rename(columns={"name": "label"}).assign(**row, modality="dwi", flags="")
+        for path, row in zip(diffusion, diffusion_rows, strict=True)
+    ]
+    parts += [
+        read_table(path).assign(
+            **row, modality="bold", measure=NETWORK_MEASURE, units="1", coverage=None, flags=""
+        )
+        for path, row in zip(functional, functional_rows, strict=True)
+    ]
+    write_table(out_table, stacked(parts, list(MEASURE_COLUMNS)))
+    describe(
+        out_table,
+        "One row for each measurement.",
+        sources=[*diffusion, *functional],
+        columns=MEASURE_COLUMNS,
+    )
+
+
+def stacked(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Stack tables of unlike columns; a column that a table lacks is missing there.
+
+    Parameters
+    ----------
+    parts : sequence of DataFrame
+        May be empty.
+    columns : sequence of str
+        Columns of the result.
+
+    Returns
+    -------
+    DataFrame
+        Rows in the order given.
+    """
+    rows = [row for part in parts for row in part.to_dict("records")]
+    return pd.DataFrame(rows, columns=list(columns))

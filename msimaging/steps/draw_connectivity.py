@@ -1,0 +1,132 @@
+"""Step: connectivity before, after and the difference, for one patient or the mean of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from msimaging.figures.connectomes import caption_connectivity_change, draw_connectivity_change
+from msimaging.functional.connectivity import fisher_z
+from msimaging.steps.atlas_files import named_atlas
+from msimaging.steps.parcel_tables import read_matrix
+from msimaging.steps.pictures import write_figure
+
+
+def draw_patient_connectivity(
+    *,
+    matrices: Sequence[str],
+    change: str,
+    error: str,
+    atlas: str,
+    own: Mapping[str, Mapping[str, str]],
+    visits: Sequence[str],
+    confidence: float,
+    out_figures: Sequence[str],
+) -> None:
+    """Draw one patient's matrices; the lower triangle shows edges beyond the noise of the scans.
+
+    Parameters
+    ----------
+    matrices : sequence of str
+        Correlations at baseline and follow-up.
+    change, error : str
+        Change of Fisher z and its standard error.
+    atlas : str
+        Its name.
+    own : mapping
+        Files of user atlases.
+    visits : sequence of str
+        Names of both visits.
+    confidence : float
+        Coverage of the intervals.
+    out_figures : sequence of str
+        One file a format.
+    """
+    before, after = (fisher_z(read_matrix(path)[0]) for path in matrices)
+    difference, errors = read_matrix(change)[0], read_matrix(error)[0]
+    limit = stats.norm.ppf((1 + confidence) / 2)
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(difference) > limit * errors
+    _draw(
+        (before, after, difference),
+        beyond,
+        networks=_networks(atlas, own),
+        visits=visits,
+        out_figures=out_figures,
+        sources=matrices,
+    )
+
+
+def draw_cohort_connectivity(
+    *,
+    baselines: Sequence[str],
+    follow_ups: Sequence[str],
+    atlas: str,
+    own: Mapping[str, Mapping[str, str]],
+    confidence: float,
+    out_figures: Sequence[str],
+) -> None:
+    """Draw the mean over patients; the lower triangle shows edges whose interval excludes 0.
+
+    Parameters
+    ----------
+    baselines, follow_ups : sequence of str
+        Correlations of every pair of visits, in one order.
+    atlas, own, confidence, out_figures
+        As in `draw_patient_connectivity`.
+    """
+    before, after = (
+        np.stack([fisher_z(read_matrix(path)[0]) for path in paths])
+        for paths in (baselines, follow_ups)
+    )
+    differences = after - before
+    n = len(differences)
+    mean = differences.mean(axis=0)
+    beyond = np.zeros(mean.shape, dtype=bool)
+    if n > 1:
+        half = stats.t.ppf((1 + confidence) / 2, n - 1) * differences.std(axis=0, ddof=1)
+        with np.errstate(invalid="ignore"):
+            beyond = np.abs(mean) > half / np.sqrt(n)
+    _draw(
+        (before.mean(axis=0), after.mean(axis=0), mean),
+        beyond,
+        networks=_networks(atlas, own),
+        visits=("Baseline", "Follow-up"),
+        out_figures=out_figures,
+        sources=[*baselines, *follow_ups],
+        n_patients=n,
+    )
+
+
+def _networks(atlas: str, own: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return [str(name or "none") for name in named_atlas(atlas, own).networks]
+
+
+def _draw(
+    matrices: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    beyond: NDArray[np.bool_],
+    *,
+    networks: Sequence[str],
+    visits: Sequence[str],
+    out_figures: Sequence[str],
+    sources: Sequence[str],
+    n_patients: int | None = None,
+) -> None:
+    figure = draw_connectivity_change(
+        *matrices,
+        networks=networks,
+        interval_excludes_zero=beyond,
+        units="Fisher z",
+        titles=(*visits, "Difference"),
+    )
+    caption = caption_connectivity_change(
+        matrices[2],
+        networks=networks,
+        interval_excludes_zero=beyond,
+        units="Fisher z",
+        n_patients=n_patients,
+    )
+    write_figure(out_figures, figure, caption=caption, sources=sources)

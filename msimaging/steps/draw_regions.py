@@ -1,0 +1,61 @@
+"""Step: regions of the cohort: each patient's slopes, and the forest of mean changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.figures.cohort import (
+    caption_forest,
+    caption_region_slopes,
+    draw_forest,
+    draw_region_slopes,
+)
+from msimaging.steps.pictures import write_figure
+from msimaging.tables import read_table
+
+
+def draw_regions(
+    *,
+    changes: str,
+    results: str,
+    atlas: str,
+    measure: str,
+    out_slopes: Sequence[str],
+    out_forest: Sequence[str],
+) -> None:
+    """Draw one measure over the regions of one atlas.
+
+    Parameters
+    ----------
+    changes, results : str
+        ``changes.tsv`` and ``results.tsv``.
+    atlas, measure : str
+        What is drawn.
+    out_slopes, out_forest : sequence of str
+        One file a format.
+    """
+    units = SCALAR_METRICS[measure].units
+    shown = _of(read_table(changes), atlas, measure)
+    # rows of one baseline and one follow-up; further visits have models of their own
+    shown = shown[shown["baseline"] == shown["baseline"].iloc[0]]
+    write_figure(
+        out_slopes,
+        draw_region_slopes(shown, units=units),
+        caption=caption_region_slopes(shown, units=units),
+        sources=[changes],
+    )
+    tested = _of(read_table(results), atlas, measure)
+    tested = tested[tested["model"] == tested["model"].iloc[0]]
+    write_figure(
+        out_forest,
+        draw_forest(tested, shown, units=units),
+        caption=caption_forest(tested, units=units),
+        sources=[results, changes],
+    )
+
+
+def _of(table: pd.DataFrame, atlas: str, measure: str) -> pd.DataFrame:
+    return table[(table["atlas"] == atlas) & (table["measure"] == measure)]

@@ -1,0 +1,152 @@
+"""Step: what is read from the BOLD series: confounds, and the mean signal of every parcel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from msimaging.atlases.templates import load_template
+from msimaging.bids.layout import TEMPLATE
+from msimaging.functional.confounds import ConfoundsTable, confounds_table
+from msimaging.functional.masks import tissue_masks
+from msimaging.functional.strategies import MOTION
+from msimaging.parcellation import parcel_time_series
+from msimaging.spatial.resampling import resample_image
+from msimaging.steps.atlas_files import named_atlas
+from msimaging.steps.carrying import carry_labels, visit_to_template
+from msimaging.steps.parcel_tables import write_time_series
+from msimaging.steps.records import describe, report
+from msimaging.tables import read_json, read_table, write_table
+from msimaging.volumes import Volume, read_labels, read_volume
+
+#: Voxel size of the tissue maps before they are carried to the run (mm).
+_TISSUE_RESOLUTION = 2
+
+
+def extract_parcels(
+    *,
+    image: str,
+    sidecar: str,
+    mask: str,
+    motion: str,
+    midpoint: str,
+    to_template: str,
+    session: str,
+    atlases: Sequence[str],
+    own: Mapping[str, Mapping[str, str]],
+    min_coverage: float,
+    out_confounds: str,
+    out_series: Sequence[str],
+    out_coverage: Sequence[str],
+) -> None:
+    """Carry tissue maps and atlases to the visit's grid and average the series over them.
+
+    Parameters
+    ----------
+    image, sidecar, mask : str
+        Preprocessed BOLD series and brain mask.
+    motion : str
+        Head position in each volume.
+    midpoint, to_template : str
+        Rigid poses of the visits, and the way from their midpoint to the template.
+    session : str
+        The visit.
+    atlases : sequence of str
+        Their names.
+    own : mapping
+        Files of user atlases.
+    min_coverage : float
+        Share of a parcel that must be there; thinner parcels become n/a and keep their column.
+    out_confounds : str
+        Nuisance signals in fMRIPrep's columns.
+    out_series, out_coverage : sequence of str
+        One table each an atlas.
+    """
+    series = read_volume(image, ndim=4)
+    brain = read_labels(mask).data > 0
+    way = visit_to_template(to_template, midpoint, session)
+    repetition_time = float(read_json(sidecar)["RepetitionTime"])
+    sources = [image, mask, motion, midpoint, to_template]
+    confounds = _confounds(series, brain, way, read_table(motion), repetition_time)
+    write_table(out_confounds, confounds.table)
+    describe(
+        out_confounds,
+        "Nuisance signals of the run, in the columns of fMRIPrep.",
+        sources=sources,
+        SamplingFrequency=1 / repetition_time,
+        **confounds.metadata,
+    )
+    for name, out_table, out_cover in zip(atlases, out_series, out_coverage, strict=True):
+        atlas = named_atlas(name, own)
+        carried = carry_labels(atlas, series, way)
+        signals = parcel_time_series(
+            series.data,
+            carried.labels_img,
+            atlas.indices,
+            mask=brain,
+            expected_voxels=carried.expected_voxels,
+            min_coverage=min_coverage,
+        )
+        write_time_series(out_table, signals.time_series, atlas.names)
+        thin = int(np.count_nonzero(np.isnan(signals.time_series).all(axis=0)))
+        describe(
+            out_table,
+            f"Mean BOLD signal of each parcel; {thin} of {len(atlas.names)} parcels are n/a "
+            f"because less than {min_coverage:.0%} of them lies in the scan.",
+            sources=sources,
+            SamplingFrequency=1 / repetition_time,
+            RepetitionTime=repetition_time,
+            MinimumCoverage=min_coverage,
+            MeasuredIn="grid of the visit; labels carried by nearest neighbour",
+            AtlasSpace=TEMPLATE,
+        )
+        cover = pd.DataFrame(
+            {"name": atlas.names, "coverage": signals.coverage, "n_voxels": signals.n_voxels}
+        )
+        write_table(out_cover, cover)
+        describe(
+            out_cover,
+            "How much of each parcel the scan covers.",
+            sources=sources,
+            columns={
+                "name": "Parcel.",
+                "coverage": "Share of the parcel's voxels inside field of view and brain mask.",
+                "n_voxels": "Voxels averaged.",
+            },
+        )
+
+
+def _confounds(
+    series: Volume,
+    brain: NDArray[np.bool_],
+    way: sitk.Transform,
+    motion: pd.DataFrame,
+    repetition_time: float,
+) -> ConfoundsTable:
+    template = load_template("white matter", resolution=_TISSUE_RESOLUTION)
+    white_matter, csf = (
+        resample_image(
+            fraction,
+            template.affine,
+            target_to_source=way,
+            target_shape=brain.shape,
+            target_affine=series.affine,
+            interpolation="linear",
+        )
+        for fraction in (template.white_matter, template.csf)
+    )
+    tissues = tissue_masks(white_matter, csf, brain_mask=brain)
+    report(tissues.findings)
+    return confounds_table(
+        series.data,
+        t_r=repetition_time,
+        brain_mask=brain,
+        motion=motion[list(MOTION)].to_numpy(dtype=np.float64),
+        white_matter_mask=tissues.white_matter,
+        csf_mask=tissues.csf,
+        n_non_steady=int(motion["non_steady_state"].sum()),
+    )

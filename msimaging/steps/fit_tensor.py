@@ -1,0 +1,91 @@
+"""Step: the diffusion tensor and its scalar maps of one visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
+from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.diffusion.tensor import (
+    FitMethod,
+    clamped_signals,
+    fit_tensor,
+    residual_map,
+    s0_map,
+    tensor_components,
+    tensor_volumes,
+)
+from msimaging.gradient_files import read_numbers
+from msimaging.steps.records import describe
+from msimaging.volumes import read_labels, read_volume, write_volume
+
+
+def fit_visit_tensor(
+    *,
+    image: str,
+    bval: str,
+    bvec: str,
+    mask: str,
+    method: FitMethod,
+    out_tensor: str,
+    out_maps: Mapping[str, str],
+) -> None:
+    """Fit the tensor in the brain and write the tensor and its scalar maps.
+
+    Parameters
+    ----------
+    image, bval, bvec, mask : str
+        Preprocessed series, its table in FSL's convention, brain mask.
+    method : {"wls", "ols", "iwls", "nlls", "restore"}
+        How the tensor is fitted.
+    out_tensor : str
+        Six components in scanner axes.
+    out_maps : mapping
+        From ``fa md ad rd s0 residual`` to the map's file.
+    """
+    series = read_volume(image, ndim=4)
+    brain = read_labels(mask).data > 0
+    bvals, bvecs_fsl = standard_table(read_numbers(bval), read_numbers(bvec))
+    used = tensor_volumes(bvals)
+    data, bvals, bvecs_fsl = series.data[..., used], bvals[used], bvecs_fsl[used]
+    gtab = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
+    fit = fit_tensor(data, gtab, brain, method=method)
+
+    maps = {name: metric.from_evals(fit.evals) for name, metric in SCALAR_METRICS.items()}
+    maps["s0"] = s0_map(fit)
+    maps["residual"] = residual_map(data, gtab, fit, brain)
+    model = {
+        "Description": "Diffusion tensor",
+        "URL": "https://docs.dipy.org",
+        "Parameters": {
+            "FitMethod": method,
+            "Volumes": int(np.count_nonzero(used)),
+            "LargestBValue": float(bvals.max()),
+            "ClampedVoxels": int(np.count_nonzero(clamped_signals(data, brain))),
+        },
+    }
+    sources = [image, bval, bvec, mask]
+    write_volume(out_tensor, tensor_components(fit), series.affine)
+    describe(
+        out_tensor,
+        "Tensor components D11 D12 D13 D22 D23 D33 in scanner axes.",
+        sources=sources,
+        Units="mm2/s",
+        Model=model,
+        SkullStripped=True,
+        OrientationEncoding={"EncodingAxis": 3, "Reference": "scanner", "Type": "tensor"},
+    )
+    for name, path in out_maps.items():
+        write_volume(path, np.where(brain, maps[name], 0.0), series.affine)
+        description, units = _described(name)
+        describe(path, description, sources=sources, Units=units, Model=model, SkullStripped=True)
+
+
+def _described(name: str) -> tuple[str, str]:
+    if name in SCALAR_METRICS:
+        return SCALAR_METRICS[name].description, SCALAR_METRICS[name].units or "1"
+    if name == "s0":
+        return "Fitted signal without diffusion weighting.", "arbitrary"
+    return "Standard deviation of what the tensor leaves unexplained, relative to S0.", "1"

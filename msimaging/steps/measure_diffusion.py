@@ -1,0 +1,1 @@
+"""placeholder while the uncertainty module is written."""

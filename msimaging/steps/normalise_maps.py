@@ -1,0 +1,67 @@
+"""Step: tensor maps of one visit in template space, each resampled once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from msimaging.atlases.templates import load_template
+from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.spatial.resampling import resample_image
+from msimaging.steps.carrying import template_to_visit
+from msimaging.steps.records import describe
+from msimaging.volumes import read_volume, write_volume
+
+
+def normalise_maps(
+    *,
+    maps: Sequence[str],
+    measures: Sequence[str],
+    midpoint: str,
+    from_template: str,
+    session: str,
+    resolution: int,
+    out_maps: Sequence[str],
+) -> None:
+    """Bring a visit's maps to the template with all transforms composed.
+
+    Parameters
+    ----------
+    maps : sequence of str
+        Maps on the visit's grid.
+    measures : sequence of str
+        Their measures, in the same order.
+    midpoint, from_template : str
+        Rigid poses of the visits, and the way from the template to their midpoint.
+    session : str
+        The visit.
+    resolution : float
+        Voxel size of the result in mm.
+    out_maps : sequence of str
+        Results, in the same order.
+    """
+    template = load_template("T1w", resolution=resolution)
+    way = template_to_visit(from_template, midpoint, session)
+    for path, measure, out_map in zip(maps, measures, out_maps, strict=True):
+        volume = read_volume(path, ndim=3)
+        moved = resample_image(
+            volume.data,
+            volume.affine,
+            target_to_source=way,
+            target_shape=template.data.shape,
+            target_affine=template.affine,
+            interpolation="bspline",
+        )
+        metric = SCALAR_METRICS[measure]
+        # the spline may overshoot at the rim of the brain by a hair
+        write_volume(out_map, np.clip(moved, *metric.bounds), template.affine)
+        describe(
+            out_map,
+            metric.description,
+            sources=[path, midpoint, from_template],
+            Units=metric.units or "1",
+            Resolution=f"{resolution:g} mm isotropic, cubic B-spline, resampled once",
+            SkullStripped=True,
+            Model={"Description": "Diffusion tensor"},
+        )

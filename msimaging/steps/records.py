@@ -1,0 +1,99 @@
+"""What every step writes beside its result: sidecars with sources, and the log of the job."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from msimaging.bids.ledger import FAILURE
+from msimaging.errors import Finding, MsimagingError
+from msimaging.provenance import file_digest, version
+from msimaging.tables import sidecar_of, write_json
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def describe(
+    path: Path | str,
+    description: str,
+    *,
+    sources: Iterable[Path | str],
+    columns: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> None:
+    """Write the JSON sidecar of an output.
+
+    Parameters
+    ----------
+    path : path
+        The image or table that is described.
+    description : str
+        One sentence.
+    sources : iterable of path
+        Files from which the output was computed; their digests are recorded.
+    columns : mapping, optional
+        From column names to descriptions, for tables.
+    **fields
+        Further BIDS fields, such as ``Units`` or ``Model``; None is left out.
+    """
+    content: dict[str, Any] = {"Description": description}
+    content |= {key: value for key, value in fields.items() if value is not None}
+    content["Sources"] = [
+        {"Path": str(source), "SHA256": file_digest(source)} for source in sources
+    ]
+    content["GeneratedBy"] = [{"Name": "msimaging", "Version": version()}]
+    for name, text in (columns or {}).items():
+        content[name] = {"Description": text}
+    write_json(sidecar_of(path), content)
+
+
+@contextmanager
+def job_log(path: Path | str) -> Iterator[None]:
+    """Write what a job reports to its log, and the reason of a failure as one line at the end.
+
+    Parameters
+    ----------
+    path : path
+        The rule's log.
+
+    Raises
+    ------
+    SystemExit
+        After an error that msimaging raises on purpose: people need its message, not a traceback.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=path, filemode="w", level=logging.INFO, format="%(message)s")
+    logging.captureWarnings(capture=True)
+    warnings.simplefilter("once")
+    started = time.perf_counter()
+    try:
+        yield
+    except MsimagingError as error:
+        for line in str(error).splitlines():
+            _LOGGER.log(logging.ERROR, "%s%s", FAILURE, line)
+            sys.stderr.write(f"{FAILURE}{line}\n")
+        raise SystemExit(1) from error
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        _LOGGER.exception("%s%s", FAILURE, reason)
+        raise
+    _LOGGER.info("done in %.1f s", time.perf_counter() - started)
+
+
+def report(findings: Iterable[Finding]) -> None:
+    """Write warnings and notes about an input to the job's log.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        What the checks noticed besides errors.
+    """
+    for finding in findings:
+        _LOGGER.info("%s: %s", finding.severity, finding)

@@ -1,0 +1,1 @@
+"""A study as a folder: made from a dataset, checked, run, and looked at."""

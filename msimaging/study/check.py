@@ -1,0 +1,363 @@
+"""Everything that can be known to be wrong before any computing, told in one report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from msimaging.bids.sidecars import check_repetition_time, read_acquisition
+from msimaging.bids.visits import (
+    EXCLUSION_COLUMNS,
+    MODALITIES,
+    UNDECIDED,
+    Modality,
+    Scan,
+    Visit,
+    Visits,
+    parse_visits,
+    read_scans,
+    write_rows,
+)
+from msimaging.diffusion.gradients import check_gradients, check_table
+from msimaging.errors import ConfigError, Finding, InputError
+from msimaging.gradient_files import read_numbers
+from msimaging.grids import check_finite
+from msimaging.longitudinal.comparability import compare_acquisitions
+from msimaging.provenance import code_digest
+from msimaging.settings import read_settings
+from msimaging.volumes import Volume, read_volume
+
+#: Results of earlier checks, so that a scan is read again only when it changed.
+_MEMORY = Path(".msimaging") / "checks.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanReport:
+    """What was found about one scan of one visit."""
+
+    participant_id: str
+    session_id: str
+    modality: Modality
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Return whether no finding is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyReport:
+    """What was found about a study.
+
+    Attributes
+    ----------
+    faults : tuple of Finding
+        Faults of the settings and the tables; nothing can be started with them.
+    scans : tuple of ScanReport
+        One for each scan listed.
+    comparability : tuple of (str, Finding)
+        Differences between the visits of a patient, by patient.
+    """
+
+    faults: tuple[Finding, ...]
+    scans: tuple[ScanReport, ...] = ()
+    comparability: tuple[tuple[str, Finding], ...] = ()
+
+    @property
+    def refused(self) -> tuple[ScanReport, ...]:
+        """Return the scans that cannot be used."""
+        return tuple(report for report in self.scans if not report.usable)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON."""
+        return {
+            "faults": [asdict(finding) for finding in self.faults],
+            "scans": [
+                {
+                    "participant_id": report.participant_id,
+                    "session_id": report.session_id,
+                    "modality": report.modality,
+                    "usable": report.usable,
+                    "findings": [asdict(finding) for finding in report.findings],
+                }
+                for report in self.scans
+            ],
+            "comparability": [
+                {"participant_id": patient, **asdict(finding)}
+                for patient, finding in self.comparability
+            ],
+        }
+
+
+def check_study(study: Path) -> StudyReport:
+    """Check settings, tables, every scan, and the visits of each patient against each other.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder. ``exclusions.tsv`` is written there, one row a refused scan.
+
+    Returns
+    -------
+    StudyReport
+        All findings together.
+    """
+    faults: list[Finding] = []
+    settings: dict[str, Any] | None = None
+    visits, scans = Visits(rows=()), {}
+    try:
+        settings = read_settings(study / "config.yaml")
+    except ConfigError as error:
+        faults += error.findings
+    try:
+        visits, table_faults = parse_visits(study / "visits.tsv")
+        faults += table_faults
+        scans = read_scans(study / "scans.tsv")
+    except ConfigError as error:
+        faults += error.findings
+    if settings is None:
+        return StudyReport(faults=tuple(faults))
+    root = Path(study, settings["bids_dir"])
+    reports = _check_scans(study, root, visits, scans)
+    write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
+    return StudyReport(
+        faults=tuple(faults),
+        scans=tuple(reports),
+        comparability=tuple(_comparisons(root, visits, scans, settings, reports)),
+    )
+
+
+def _exclusions(reports: Iterable[ScanReport]) -> list[dict[str, str]]:
+    return [
+        {
+            "participant_id": report.participant_id,
+            "session_id": report.session_id,
+            "modality": report.modality,
+            "reason": str(finding).replace("\t", " ").replace("\n", " "),
+        }
+        for report in reports
+        for finding in report.findings
+        if finding.severity == "error"
+    ]
+
+
+def _check_scans(
+    study: Path, root: Path, visits: Visits, scans: Mapping[str, Scan]
+) -> list[ScanReport]:
+    memory = _Memory(study / _MEMORY)
+    asked = [
+        (visit, modality)
+        for visit in visits.rows
+        for modality in MODALITIES
+        if visit.exclude is None and visit.scan(modality)
+    ]
+    files = {
+        str(visit.scan(modality)): (modality, _files(root, scans.get(str(visit.scan(modality)))))
+        for visit, modality in asked
+    }
+    unknown = {path: entry for path, entry in files.items() if not memory.knows(entry[1])}
+    workers = min(len(unknown), os.cpu_count() or 1)
+    if workers:
+        with ProcessPoolExecutor(max_workers=workers) as pool:
+            results = pool.map(check_scan, *zip(*unknown.values(), strict=True))
+            for (_, paths), findings in zip(unknown.values(), results, strict=True):
+                memory.learn(paths, findings)
+        memory.save()
+    return [_report(study, visit, modality, files, memory) for visit, modality in asked]
+
+
+def _report(
+    study: Path,
+    visit: Visit,
+    modality: Modality,
+    files: Mapping[str, tuple[Modality, dict[str, Any]]],
+    memory: _Memory,
+) -> ScanReport:
+    path = str(visit.scan(modality))
+    paths = files[path][1]
+    where = f"{study / 'visits.tsv'} line {visit.row}"
+    findings: tuple[Finding, ...]
+    if UNDECIDED in path:
+        count = len(path.split(UNDECIDED))
+        findings = (
+            Finding(
+                where=where,
+                rule=f"one {modality} scan must be chosen for each visit",
+                found=f"{count} scans and no choice: {path}",
+                remedy="Keep one path in the cell, or choose by entities with select in "
+                "config.yaml before indexing.",
+            ),
+        )
+    elif not paths:
+        findings = (
+            Finding(
+                where=where,
+                rule="every scan of visits.tsv must be one that index found",
+                found=path,
+                remedy="Correct the path, or run msimaging index again.",
+            ),
+        )
+    else:
+        findings = memory.of(paths)
+    return ScanReport(
+        participant_id=visit.participant_id,
+        session_id=visit.session_id,
+        modality=modality,
+        findings=findings,
+    )
+
+
+def _files(root: Path, scan: Scan | None) -> dict[str, Any]:
+    if scan is None:
+        return {}
+    return {
+        "image": str(root / scan.path),
+        "bval": str(root / scan.bval) if scan.bval else None,
+        "bvec": str(root / scan.bvec) if scan.bvec else None,
+        "sidecars": [str(root / name) for name in scan.sidecars],
+    }
+
+
+def check_scan(modality: Modality, files: Mapping[str, Any]) -> list[Finding]:
+    """Check one scan with all files that belong to it.
+
+    Parameters
+    ----------
+    modality : {"dwi", "bold"}
+        What it should be.
+    files : mapping
+        ``image``, ``bval``, ``bvec`` and ``sidecars``.
+
+    Returns
+    -------
+    list of Finding
+        Everything noticed, errors and notes.
+    """
+    if not files:
+        return []
+    findings: list[Finding] = []
+    volume, acquisition, table = None, None, None
+    try:
+        volume = read_volume(files["image"], ndim=4)
+        findings += check_finite(volume, where=files["image"])
+    except InputError as error:
+        findings += error.findings
+    try:
+        acquisition = read_acquisition(files["sidecars"])
+    except InputError as error:
+        findings += error.findings
+    if modality == "bold":
+        if acquisition is not None:
+            findings += check_repetition_time(acquisition, where=files["image"])
+        return findings
+    try:
+        table = _gradient_files(files)
+    except InputError as error:
+        findings += error.findings
+    if table is not None:
+        findings += _check_gradients(volume, table, files)
+    return findings
+
+
+def _gradient_files(files: Mapping[str, Any]) -> tuple[Any, Any]:
+    missing = [name for name in ("bval", "bvec") if files[name] is None]
+    if missing:
+        raise InputError(
+            [
+                Finding(
+                    where=files["image"],
+                    rule="a diffusion series must have b-values and b-vectors",
+                    found=f"no {' and no '.join(missing)} file beside or above it",
+                    remedy="Convert the series again with dcm2niix, then run msimaging index.",
+                )
+            ]
+        )
+    findings: list[Finding] = []
+    tables = []
+    for name in ("bval", "bvec"):
+        try:
+            tables.append(read_numbers(files[name]))
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return tables[0], tables[1]
+
+
+def _check_gradients(
+    volume: Volume | None, table: tuple[Any, Any], files: Mapping[str, Any]
+) -> Sequence[Finding]:
+    where = f"{files['bval']} and {files['bvec']}"
+    if volume is None:
+        # the image is unreadable, but faults within the table can still be told
+        return check_table(*table, n_volumes=table[0].size, where=where)
+    return check_gradients(volume.data, *table, volume.affine, where=where)
+
+
+def _comparisons(
+    root: Path,
+    visits: Visits,
+    scans: Mapping[str, Scan],
+    settings: Mapping[str, Any],
+    reports: Iterable[ScanReport],
+) -> Iterable[tuple[str, Finding]]:
+    bad = {(r.participant_id, r.session_id, r.modality) for r in reports if not r.usable}
+    for modality in MODALITIES:
+        kept = Visits(
+            rows=tuple(
+                visit
+                for visit in visits.having(modality).rows
+                if (visit.participant_id, visit.session_id, modality) not in bad
+            )
+        )
+        for pair in kept.pairs(settings["pairs"]):
+            both = [
+                read_acquisition([root / name for name in scans[str(v.scan(modality))].sidecars])
+                for v in (pair.baseline, pair.follow_up)
+            ]
+            for finding in compare_acquisitions(*both):
+                yield f"{pair.participant_id} {pair.name} {modality}", finding
+
+
+class _Memory:
+    """Findings of scans that were read before, valid while no file of theirs changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._code = code_digest("msimaging.study.check")
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self._known: dict[str, Any] = content.get("scans", {})
+        if content.get("code") != self._code:
+            self._known = {}
+
+    def knows(self, files: Mapping[str, Any]) -> bool:
+        return not files or self._known.get(files["image"], {}).get("state") == _state(files)
+
+    def learn(self, files: Mapping[str, Any], findings: Iterable[Finding]) -> None:
+        plain = [asdict(finding) for finding in findings]
+        self._known[files["image"]] = {"state": _state(files), "findings": plain}
+
+    def of(self, files: Mapping[str, Any]) -> tuple[Finding, ...]:
+        return tuple(Finding(**plain) for plain in self._known[files["image"]]["findings"])
+
+    def save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"code": self._code, "scans": self._known}))
+        temporary.replace(self._path)
+
+
+def _state(files: Mapping[str, Any]) -> list[list[int | str]]:
+    names = [files["image"], files["bval"], files["bvec"], *files["sidecars"]]
+    state: list[list[int | str]] = []
+    for name in filter(None, names):
+        path = Path(name)
+        status = path.stat() if path.exists() else None
+        state.append([name, status.st_size if status else -1, status.st_mtime_ns if status else 0])
+    return state

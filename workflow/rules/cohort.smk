@@ -1,0 +1,108 @@
+rule collect_measures:
+    input:
+        diffusion=PLAN.of_all_visits("dwi", "tensor_regions", atlas=PLAN.diffusion_atlases),
+        functional=PLAN.of_all_visits(
+            "bold", "network_means", task=TASK, atlas=PLAN.functional_atlases
+        ),
+    output:
+        table=output("measures"),
+    log:
+        log("collect_measures"),
+    benchmark:
+        benchmark("collect_measures")
+    params:
+        code=code("collect_measures"),
+        diffusion=PLAN.visit_rows("dwi", PLAN.diffusion_atlases),
+        functional=PLAN.visit_rows("bold", PLAN.functional_atlases),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/collect_measures.py"
+
+
+rule collect_changes:
+    input:
+        diffusion=PLAN.of_all_pairs("dwi", "tensor_region_change", atlas=PLAN.diffusion_atlases),
+        functional=PLAN.of_all_pairs(
+            "bold", "network_change", task=TASK, atlas=PLAN.functional_atlases
+        ),
+    output:
+        table=output("changes"),
+    log:
+        log("collect_changes"),
+    benchmark:
+        benchmark("collect_changes")
+    params:
+        code=code("collect_changes"),
+        diffusion=PLAN.pair_rows("dwi", PLAN.diffusion_atlases),
+        functional=PLAN.pair_rows("bold", PLAN.functional_atlases),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/collect_changes.py"
+
+
+rule test_changes:
+    input:
+        changes=rules.collect_changes.output.table,
+    output:
+        table=output("results"),
+    log:
+        log("test_changes"),
+    benchmark:
+        benchmark("test_changes")
+    params:
+        code=code("test_changes"),
+        adjustment=SETTINGS["statistics"]["adjustment"],
+        confidence=SETTINGS["statistics"]["confidence"],
+        seed=SETTINGS["seed"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/test_changes.py"
+
+
+rule describe_dataset:
+    output:
+        description=output("dataset_description"),
+        participants=output("participants"),
+    log:
+        log("describe_dataset"),
+    benchmark:
+        benchmark("describe_dataset")
+    params:
+        code=code("describe_dataset"),
+        bids_dir=SETTINGS["bids_dir"],
+        patients=list(PLAN.visits.patients),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    script:
+        "../scripts/describe_dataset.py"
+
+
+rule write_ledger:
+    input:
+        PLAN.results(),
+    output:
+        table=output("ledger"),
+    log:
+        log("write_ledger"),
+    benchmark:
+        benchmark("write_ledger")
+    params:
+        code=code("write_ledger"),
+        settings=SETTINGS,
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/write_ledger.py"

@@ -1,0 +1,109 @@
+import os
+from pathlib import Path
+
+from msimaging.bids.layout import benchmark, log, output
+from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
+from msimaging.provenance import code_digest
+from msimaging.settings import validated
+
+# one thread per job gives the same bytes everywhere; jobs themselves run side by side
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+os.environ.setdefault("MPLBACKEND", "agg")
+
+SETTINGS = validated(config)
+PLAN = Plan.of_study(Path.cwd(), SETTINGS)
+TASK = SETTINGS["functional"]["task"]
+FORMATS = SETTINGS["figures"]["formats"]
+
+
+wildcard_constraints:
+    sub="sub-[A-Za-z0-9]+",
+    ses="ses-[A-Za-z0-9]+",
+    atlas="[A-Za-z0-9]+",
+    pair="[A-Za-z0-9]+",
+    param="|".join(TENSOR_PARAMS),
+
+
+def code(step):
+    """Digest of the code behind a step: editing it re-runs the step's rule and no other."""
+    return code_digest(f"msimaging.steps.{step}")
+
+
+def raw_dwi(wildcards):
+    return PLAN.raw("dwi", wildcards.sub, wildcards.ses)
+
+
+def raw_bold(wildcards):
+    return PLAN.raw("bold", wildcards.sub, wildcards.ses)
+
+
+def of_pair(modality, key, *, each=None, **fixed):
+    """Input function: an output for both visits of a pair, baseline first.
+
+    `each` is a wildcard with several values: the pair of the first value comes first.
+    """
+    name, values = each or ("", [""])
+
+    def files(wildcards):
+        pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
+        return [
+            output(key, sub=v.participant_id, ses=v.session_id, **fixed, **{name: value})
+            for value in values
+            for v in (pair.baseline, pair.follow_up)
+        ]
+
+    return files
+
+
+def of_patient(modality, key, **fixed):
+    """Input function: one output for every visit of a patient."""
+
+    def files(wildcards):
+        return PLAN.of_visits(modality, key, wildcards.sub, **fixed)
+
+    return files
+
+
+def sessions_of_patient(modality):
+    """Params function: the sessions of a patient, in the order of time."""
+
+    def sessions(wildcards):
+        return PLAN.sessions(modality, wildcards.sub)
+
+    return sessions
+
+
+def months_of_pair(modality):
+    """Params function: the interval between the visits of a pair."""
+
+    def months(wildcards):
+        return PLAN.pair(modality, wildcards.sub, wildcards.pair).months
+
+    return months
+
+
+def atlas_files(names):
+    """Own label images and tables among the named atlases."""
+    own = SETTINGS["atlases"]["files"]
+    return [own[name][part] for name in names if name in own for part in ("image", "table")]
+
+
+def visits_of_pair(modality):
+    """Params function: the names of both visits of a pair."""
+
+    def names(wildcards):
+        pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
+        return [v.session_id.removeprefix("ses-") for v in (pair.baseline, pair.follow_up)]
+
+    return names
+
+
+def of_all_pairs(end, key, **fixed):
+    """Input function: one BOLD output for the earlier or later visit of every pair."""
+
+    def files(wildcards):
+        return PLAN.of_pairs_ends("bold", key, end, task=TASK, atlas=wildcards.atlas, **fixed)
+
+    return files

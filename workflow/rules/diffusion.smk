@@ -1,0 +1,128 @@
+rule preprocess_dwi:
+    input:
+        unpack(raw_dwi),
+    output:
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        sidecar=output("dwi_sidecar"),
+        reference=output("dwi_reference"),
+        mask=output("dwi_mask"),
+    log:
+        log("preprocess_dwi", "sub", "ses"),
+    benchmark:
+        benchmark("preprocess_dwi", "sub", "ses")
+    params:
+        code=code("preprocess_dwi"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    script:
+        "../scripts/preprocess_dwi.py"
+
+
+rule fit_tensor:
+    input:
+        image=rules.preprocess_dwi.output.image,
+        bval=rules.preprocess_dwi.output.bval,
+        bvec=rules.preprocess_dwi.output.bvec,
+        mask=rules.preprocess_dwi.output.mask,
+    output:
+        tensor=output("tensor"),
+        maps=[output("tensor_map", param=param) for param in TENSOR_PARAMS],
+    log:
+        log("fit_tensor", "sub", "ses"),
+    benchmark:
+        benchmark("fit_tensor", "sub", "ses")
+    params:
+        code=code("fit_tensor"),
+        method=SETTINGS["diffusion"]["fit"],
+        names=TENSOR_PARAMS,
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/fit_tensor.py"
+
+
+rule build_dwi_space:
+    input:
+        images=of_patient("dwi", "tensor_map", param="fa"),
+        masks=of_patient("dwi", "dwi_mask"),
+    output:
+        midpoint=output("dwi_midpoint"),
+        template=output("dwi_template"),
+        from_template=output("dwi_from_template"),
+        to_template=output("dwi_to_template"),
+    log:
+        log("build_dwi_space", "sub"),
+    benchmark:
+        benchmark("build_dwi_space", "sub")
+    params:
+        code=code("build_space"),
+        sessions=sessions_of_patient("dwi"),
+        contrast="white matter",
+        working_resolution=SETTINGS["spatial"]["working_resolution"],
+        seed=SETTINGS["seed"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    script:
+        "../scripts/build_space.py"
+
+
+rule measure_diffusion:
+    input:
+        image=rules.preprocess_dwi.output.image,
+        bval=rules.preprocess_dwi.output.bval,
+        bvec=rules.preprocess_dwi.output.bvec,
+        mask=rules.preprocess_dwi.output.mask,
+        maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
+        midpoint=rules.build_dwi_space.output.midpoint,
+        to_template=rules.build_dwi_space.output.to_template,
+        atlases=atlas_files(PLAN.diffusion_atlases),
+    output:
+        tables=[output("tensor_regions", atlas=atlas) for atlas in PLAN.diffusion_atlases],
+    log:
+        log("measure_diffusion", "sub", "ses"),
+    benchmark:
+        benchmark("measure_diffusion", "sub", "ses")
+    params:
+        code=code("measure_diffusion"),
+        atlases=PLAN.diffusion_atlases,
+        own=SETTINGS["atlases"]["files"],
+        measures=TENSOR_MEASURES,
+        n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
+        seed=SETTINGS["seed"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/measure_diffusion.py"
+
+
+rule normalise_maps:
+    input:
+        maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
+        midpoint=rules.build_dwi_space.output.midpoint,
+        from_template=rules.build_dwi_space.output.from_template,
+    output:
+        maps=[output("tensor_map_template", param=param) for param in TENSOR_MEASURES],
+    log:
+        log("normalise_maps", "sub", "ses"),
+    benchmark:
+        benchmark("normalise_maps", "sub", "ses")
+    params:
+        code=code("normalise_maps"),
+        measures=TENSOR_MEASURES,
+        resolution=SETTINGS["spatial"]["map_resolution"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/normalise_maps.py"

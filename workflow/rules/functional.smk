@@ -1,0 +1,136 @@
+rule preprocess_bold:
+    input:
+        unpack(raw_bold),
+    output:
+        image=output("bold", task=TASK),
+        sidecar=output("bold_sidecar", task=TASK),
+        reference=output("bold_reference", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        motion=output("bold_motion", task=TASK),
+    log:
+        log("preprocess_bold", "sub", "ses"),
+    benchmark:
+        benchmark("preprocess_bold", "sub", "ses")
+    params:
+        code=code("preprocess_bold"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    script:
+        "../scripts/preprocess_bold.py"
+
+
+rule build_bold_space:
+    input:
+        images=of_patient("bold", "bold_reference", task=TASK),
+        masks=of_patient("bold", "bold_mask", task=TASK),
+    output:
+        midpoint=output("bold_midpoint", task=TASK),
+        template=output("bold_template", task=TASK),
+        from_template=output("bold_from_template", task=TASK),
+        to_template=output("bold_to_template", task=TASK),
+    log:
+        log("build_bold_space", "sub"),
+    benchmark:
+        benchmark("build_bold_space", "sub")
+    params:
+        code=code("build_space"),
+        sessions=sessions_of_patient("bold"),
+        contrast="T1w",
+        working_resolution=SETTINGS["spatial"]["working_resolution"],
+        seed=SETTINGS["seed"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    script:
+        "../scripts/build_space.py"
+
+
+rule extract_parcels:
+    input:
+        image=rules.preprocess_bold.output.image,
+        sidecar=rules.preprocess_bold.output.sidecar,
+        mask=rules.preprocess_bold.output.mask,
+        motion=rules.preprocess_bold.output.motion,
+        midpoint=rules.build_bold_space.output.midpoint,
+        to_template=rules.build_bold_space.output.to_template,
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        confounds=output("bold_confounds", task=TASK),
+        series=[output("time_series", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+        coverage=[output("coverage", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+    log:
+        log("extract_parcels", "sub", "ses"),
+    benchmark:
+        benchmark("extract_parcels", "sub", "ses")
+    params:
+        code=code("extract_parcels"),
+        atlases=PLAN.functional_atlases,
+        own=SETTINGS["atlases"]["files"],
+        min_coverage=SETTINGS["functional"]["min_coverage"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/extract_parcels.py"
+
+
+rule connect_parcels:
+    input:
+        series=rules.extract_parcels.output.series,
+        confounds=rules.extract_parcels.output.confounds,
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        denoised=[output("denoised", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+        variances=[
+            output("connectivity_variance", task=TASK, atlas=a) for a in PLAN.functional_atlases
+        ],
+        networks=[output("network_means", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+        matrices=[
+            output("connectivity", task=TASK, atlas=a, stat=stat)
+            for a in PLAN.functional_atlases
+            for stat in PLAN.stats(tangent=False)
+        ],
+    log:
+        log("connect_parcels", "sub", "ses"),
+    benchmark:
+        benchmark("connect_parcels", "sub", "ses")
+    params:
+        code=code("connect_parcels"),
+        atlases=PLAN.functional_atlases,
+        own=SETTINGS["atlases"]["files"],
+        strategy=SETTINGS["functional"]["strategy"],
+        high_pass=SETTINGS["functional"]["high_pass"],
+        low_pass=SETTINGS["functional"]["low_pass"],
+        kinds=PLAN.kinds(tangent=False),
+        seed=SETTINGS["seed"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/connect_parcels.py"
+
+
+rule connect_group:
+    input:
+        series=PLAN.of_all_visits("bold", "denoised", task=TASK, atlas=PLAN.functional_atlases),
+    output:
+        matrices=PLAN.group_matrices(),
+    log:
+        log("connect_group"),
+    benchmark:
+        benchmark("connect_group")
+    params:
+        code=code("connect_group"),
+        n_atlases=len(PLAN.functional_atlases),
+        estimator=SETTINGS["functional"]["kinds"].get("tangent"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    script:
+        "../scripts/connect_group.py"

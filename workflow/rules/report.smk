@@ -1,0 +1,142 @@
+MEASURES_DRAWN = SETTINGS["figures"]["measures"]
+
+
+def drawn(key, category, labels, **fixed):
+    """A figure in every format, listed in the report of Snakemake."""
+    figures = []
+    for path in PLAN.formats(key, **fixed):
+        all_labels = {**labels, "format": path.rsplit(".", 1)[-1]}
+        figures.append(report(path, category=category, labels=all_labels))
+    return figures
+
+
+rule draw_patient_maps:
+    input:
+        maps=of_pair("dwi", "tensor_map_template", each=("param", MEASURES_DRAWN)),
+        changes=[output("tensor_map_change", param=param) for param in MEASURES_DRAWN],
+    output:
+        maps=drawn(
+            "patient_maps_figure", "Patients", {"patient": "{sub}", "figure": "tensor maps"}
+        ),
+        changes=drawn(
+            "patient_change_figure", "Patients", {"patient": "{sub}", "figure": "change maps"}
+        ),
+    log:
+        log("draw_patient_maps", "sub", "pair"),
+    benchmark:
+        benchmark("draw_patient_maps", "sub", "pair")
+    params:
+        code=code("draw_patient_maps"),
+        measures=MEASURES_DRAWN,
+        visits=visits_of_pair("dwi"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/draw_patient_maps.py"
+
+
+rule draw_patient_connectivity:
+    input:
+        matrices=lambda wildcards: of_pair(
+            "bold", "connectivity", task=TASK, atlas=wildcards.atlas, stat="pearsoncorrelation"
+        )(wildcards),
+        change=output("connectivity_change", task=TASK),
+        error=output("connectivity_change_error", task=TASK),
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        figures=drawn(
+            "patient_connectivity_figure",
+            "Patients",
+            {"patient": "{sub}", "figure": "connectivity, {atlas}"},
+        ),
+    log:
+        log("draw_patient_connectivity", "sub", "pair", "atlas"),
+    benchmark:
+        benchmark("draw_patient_connectivity", "sub", "pair", "atlas")
+    params:
+        code=code("draw_connectivity"),
+        atlas=lambda wildcards: wildcards.atlas,
+        own=SETTINGS["atlases"]["files"],
+        visits=visits_of_pair("bold"),
+        confidence=SETTINGS["statistics"]["confidence"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/draw_patient_connectivity.py"
+
+
+rule draw_regions:
+    input:
+        changes=rules.collect_changes.output.table,
+        results=rules.test_changes.output.table,
+    output:
+        slopes=drawn("region_slopes_figure", "Cohort", {"figure": "{param} slopes, {atlas}"}),
+        forest=drawn("forest_figure", "Cohort", {"figure": "{param} forest, {atlas}"}),
+    log:
+        log("draw_regions", "atlas", "param"),
+    benchmark:
+        benchmark("draw_regions", "atlas", "param")
+    params:
+        code=code("draw_regions"),
+        atlas=lambda wildcards: wildcards.atlas,
+        measure=lambda wildcards: wildcards.param,
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/draw_regions.py"
+
+
+rule draw_cohort_connectivity:
+    input:
+        baselines=of_all_pairs("baseline", "connectivity", stat="pearsoncorrelation"),
+        follow_ups=of_all_pairs("follow_up", "connectivity", stat="pearsoncorrelation"),
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        figures=drawn(
+            "cohort_connectivity_figure", "Cohort", {"figure": "connectivity, {atlas}"}
+        ),
+    log:
+        log("draw_cohort_connectivity", "atlas"),
+    benchmark:
+        benchmark("draw_cohort_connectivity", "atlas")
+    params:
+        code=code("draw_connectivity"),
+        atlas=lambda wildcards: wildcards.atlas,
+        own=SETTINGS["atlases"]["files"],
+        confidence=SETTINGS["statistics"]["confidence"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/draw_cohort_connectivity.py"
+
+
+rule write_report:
+    input:
+        ledger=output("ledger"),
+        changes=output("changes"),
+        results=output("results"),
+        measures=output("measures"),
+        figures=PLAN.figures(),
+    output:
+        page=output("report"),
+    log:
+        log("write_report"),
+    benchmark:
+        benchmark("write_report")
+    params:
+        code=code("write_report"),
+        settings=SETTINGS,
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    script:
+        "../scripts/write_report.py"

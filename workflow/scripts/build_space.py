@@ -1,0 +1,18 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.build_space import build_space
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    build_space(
+        images=snakemake.input.images,
+        masks=snakemake.input.masks,
+        sessions=snakemake.params.sessions,
+        contrast=snakemake.params.contrast,
+        working_resolution=snakemake.params.working_resolution,
+        seed=snakemake.params.seed,
+        out_midpoint=snakemake.output.midpoint,
+        out_template=snakemake.output.template,
+        out_from_template=snakemake.output.from_template,
+        out_to_template=snakemake.output.to_template,
+    )

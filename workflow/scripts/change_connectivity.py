@@ -1,0 +1,17 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.change_connectivity import change_connectivity
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    change_connectivity(
+        matrices=snakemake.input.matrices,
+        variances=snakemake.input.variances,
+        networks=snakemake.input.networks,
+        sidecars=snakemake.input.sidecars,
+        months=snakemake.params.months,
+        confidence=snakemake.params.confidence,
+        out_matrices=snakemake.output.matrices,
+        out_errors=snakemake.output.errors,
+        out_tables=snakemake.output.tables,
+    )

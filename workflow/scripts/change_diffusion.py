@@ -1,0 +1,17 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.change_diffusion import change_diffusion
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    change_diffusion(
+        tables=snakemake.input.tables,
+        maps=snakemake.input.maps,
+        sidecars=snakemake.input.sidecars,
+        measures=snakemake.params.measures,
+        months=snakemake.params.months,
+        confidence=snakemake.params.confidence,
+        rescan_cov_percent=snakemake.params.rescan_cov_percent,
+        out_tables=snakemake.output.tables,
+        out_maps=snakemake.output.maps,
+    )

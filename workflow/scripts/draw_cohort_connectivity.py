@@ -1,0 +1,14 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.draw_connectivity import draw_cohort_connectivity
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    draw_cohort_connectivity(
+        baselines=snakemake.input.baselines,
+        follow_ups=snakemake.input.follow_ups,
+        atlas=snakemake.params.atlas,
+        own=snakemake.params.own,
+        confidence=snakemake.params.confidence,
+        out_figures=snakemake.output.figures,
+    )

@@ -1,0 +1,14 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.preprocess_bold import preprocess_bold
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    preprocess_bold(
+        image=snakemake.input.image,
+        sidecars=list(snakemake.input.get("sidecars", [])),
+        out_image=snakemake.output.image,
+        out_reference=snakemake.output.reference,
+        out_mask=snakemake.output.mask,
+        out_motion=snakemake.output.motion,
+    )

@@ -1,0 +1,17 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.preprocess_dwi import preprocess_dwi
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    preprocess_dwi(
+        image=snakemake.input.image,
+        bval=snakemake.input.bval,
+        bvec=snakemake.input.bvec,
+        sidecars=list(snakemake.input.get("sidecars", [])),
+        out_image=snakemake.output.image,
+        out_bval=snakemake.output.bval,
+        out_bvec=snakemake.output.bvec,
+        out_reference=snakemake.output.reference,
+        out_mask=snakemake.output.mask,
+    )
