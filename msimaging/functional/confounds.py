@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 
 _CUT_OFF = 128.0  # s, of the cosine basis
 _TEMPORAL_SHARE = 0.02  # of the brain's voxels, for tCompCor
+_ROWS_AT_ONCE = 10_000
 _NORMALISED_MEDIAN = 1000.0  # DVARS counts in units where the brain's median is this
 
 
@@ -157,22 +158,29 @@ def dvars(bold: NDArray[np.floating[Any]], *, mask: Mask) -> tuple[Series, Serie
     ----------
     Power 2012; Nichols 2013 (standardised).
     """
-    signals = np.asarray(bold[mask], dtype=np.float64)
-    median = np.median(signals)
-    if median != 0:
-        signals *= _NORMALISED_MEDIAN / median
-    low, high = np.percentile(signals, [25, 75], axis=1, method="lower")
-    spread = (high - low) / 1.349
-    signals, spread = signals[spread > 0], spread[spread > 0]
-    missing = np.full(bold.shape[3], np.nan)
-    if len(spread) == 0:
-        return missing, missing.copy()
-    steps = np.sqrt(np.mean(np.diff(signals, axis=1) ** 2, axis=0))
-    signals -= signals.mean(axis=1, keepdims=True)
-    lag_one = np.sum(signals[:, 1:] * signals[:, :-1], axis=1) / np.sum(signals**2, axis=1)
-    expected = float(np.mean(spread * np.sqrt(2 * (1 - lag_one))))
-    raw = np.concatenate([[np.nan], steps])
-    return raw, raw / expected
+    signals = bold[mask]
+    median = float(np.median(signals))
+    scale = _NORMALISED_MEDIAN / median if median != 0 else 1.0
+    squares, expected, n_voxels = np.zeros(bold.shape[3] - 1), 0.0, 0
+    for block in _blocks(len(signals)):
+        voxels = signals[block] * np.float64(scale)
+        low, high = np.percentile(voxels, [25, 75], axis=1, method="lower")
+        varying = high > low
+        spread, voxels = (high - low)[varying] / 1.349, voxels[varying]
+        squares += np.sum(np.diff(voxels, axis=1) ** 2, axis=0)
+        voxels -= voxels.mean(axis=1, keepdims=True)
+        lag_one = np.sum(voxels[:, 1:] * voxels[:, :-1], axis=1) / np.sum(voxels**2, axis=1)
+        expected += float(np.sum(spread * np.sqrt(2 * (1 - lag_one))))
+        n_voxels += len(spread)
+    if n_voxels == 0:
+        return np.full(bold.shape[3], np.nan), np.full(bold.shape[3], np.nan)
+    raw = np.concatenate([[np.nan], np.sqrt(squares / n_voxels)])
+    return raw, raw * n_voxels / expected
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    """Cut rows into pieces, so that copies in double precision stay small."""
+    return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, n_rows, _ROWS_AT_ONCE)]
 
 
 def cosine_basis(n_volumes: int, *, t_r: float, cut_off: float = _CUT_OFF) -> Series:
@@ -232,7 +240,13 @@ def _most_variable(
     # the outermost layer varies by motion and partial volume alone
     inner = np.asarray(ndimage.binary_erosion(brain_mask), dtype=bool)
     inner = inner if inner.any() else brain_mask
-    spread = _filtered(bold[inner][:, n_non_steady:], cosines).std(axis=0)
+    signals = bold[inner]
+    spread = np.concatenate(
+        [
+            _filtered(signals[block, n_non_steady:], cosines).std(axis=0)
+            for block in _blocks(len(signals))
+        ]
+    )
     chosen = np.zeros(brain_mask.shape, dtype=bool)
     chosen[inner] = spread > np.quantile(spread, 1 - _TEMPORAL_SHARE)
     return chosen

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.maskers import NiftiLabelsMasker
 from nilearn.signal import clean
 
 from msimaging.errors import InputError
 from msimaging.functional.cleaning import clean_time_series, standardize
+from msimaging.parcellation import parcel_time_series
 
 T = 120
 
@@ -20,6 +23,17 @@ def series():
 @pytest.fixture
 def confounds():
     return np.random.default_rng(1).normal(size=(T, 6)) + 3
+
+
+def test_from_voxels_to_clean_parcels_as_nilearn_does(confounds):
+    rng = np.random.default_rng(5)
+    bold = 700 + np.cumsum(rng.normal(size=(8, 9, 7, T)), axis=3)
+    labels = rng.integers(0, 6, size=(8, 9, 7)).astype(np.int32)
+    signals = parcel_time_series(bold, labels, [1, 2, 3, 4, 5]).time_series
+    ours = clean_time_series(signals, t_r=2.0, high_pass=None, low_pass=None, confounds=confounds)
+    masker = NiftiLabelsMasker(nib.Nifti1Image(labels, np.eye(4)), standardize=None, detrend=True)
+    theirs = masker.fit_transform(nib.Nifti1Image(bold, np.eye(4)), confounds=confounds)
+    np.testing.assert_allclose(ours.time_series, theirs, atol=1e-6)
 
 
 CENSORED = np.delete(np.arange(T), [0, 1, 40, 41, 77, 119])
