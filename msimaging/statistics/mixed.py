@@ -1,4 +1,4 @@
-"""Several visits: per-patient slopes, and the mixed model with honest small-sample p-values."""
+"""Several visits: the mixed model, with p-values that hold for few patients."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from msimaging.errors import ComputationError
-from msimaging.statistics.effects import PairedEffect, paired_effect
 from msimaging.statistics.inputs import check_fraction, refuse
-from msimaging.statistics.reml import share_design, sum_outcomes, t_statistics
-from msimaging.statistics.sign_flip import SignFlipTest, sign_flip_test
-from msimaging.statistics.visits import complete_visits
+from msimaging.statistics.reml import (
+    share_design,
+    standard_errors,
+    sum_outcomes,
+    t_statistics,
+)
+from msimaging.statistics.visits import complete_visits, time_design
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,92 +92,6 @@ class MixedModel:
         return next(term for term in self.terms if term.name == name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PatientSlopes:
-    """Slope of every patient, and the test of their mean.
-
-    Attributes
-    ----------
-    patients : tuple
-        Patients with enough visits, sorted.
-    slopes : ndarray, shape (S,)
-        Change per month; with a knot, slope after the knot minus slope before.
-    effect : PairedEffect
-        Mean slope with t(n - 1).
-    flips : SignFlipTest
-        Exact sign-flip test of the same slopes.
-    left_out : tuple
-        Patients with too few visits for a slope.
-    """
-
-    patients: tuple[Any, ...]
-    slopes: NDArray[np.float64]
-    effect: PairedEffect
-    flips: SignFlipTest
-    left_out: tuple[Any, ...]
-
-
-def patient_slopes(
-    visits: pd.DataFrame,
-    *,
-    outcome: str,
-    time: str = "months",
-    patient: str = "participant_id",
-    knot: float | None = None,
-    level: float = 0.95,
-) -> PatientSlopes:
-    """Fit a line to each patient's visits and test the mean slope with t(n - 1).
-
-    For few patients this is the default: its t-test is exact when slopes are normal and visits
-    alike, whatever the covariance within patients.
-
-    Parameters
-    ----------
-    visits : DataFrame
-        One row per patient and visit.
-    outcome, time, patient : str
-        Columns; true months since baseline.
-    knot : float, optional
-        Month of treatment, where visits lie on both sides: the line may bend there, and the bend
-        is tested.
-    level : float
-        Level of the interval.
-
-    Raises
-    ------
-    InputError
-        For missing columns, text, two visits of a patient at one time, or no slope at all.
-
-    References
-    ----------
-    Matthews 1990 (summary measures).
-    """
-    table = complete_visits(visits, columns=[outcome, time], patient=patient, time=time)[0]
-    slopes: dict[Any, float] = {}
-    left_out = []
-    for name, rows in table.groupby(patient, sort=True):
-        design = _time_design(rows[time].to_numpy(), knot)
-        if np.linalg.matrix_rank(design) < design.shape[1]:
-            left_out.append(name)
-            continue
-        slopes[name] = float(np.linalg.lstsq(design, rows[outcome].to_numpy())[0][-1])
-    if not slopes:
-        raise refuse(
-            outcome,
-            "visits at two times (three with a knot) of at least one patient",
-            f"{len(left_out)} patients with fewer",
-            "Model the change between two visits instead.",
-        )
-    values = np.array(list(slopes.values()))
-    return PatientSlopes(
-        patients=tuple(slopes),
-        slopes=values,
-        effect=paired_effect(np.zeros(values.size), values, level=level),
-        flips=sign_flip_test(values),
-        left_out=tuple(left_out),
-    )
-
-
 def mixed_model(
     visits: pd.DataFrame,
     *,
@@ -236,7 +153,7 @@ def mixed_model(
     table, n_missing = complete_visits(visits, columns=wanted, patient=patient, time=time)
     months, groups = table[time].to_numpy(), table[patient].to_numpy()
     names, design = _fixed_design(table, months, covariates, by, knot)
-    random = _time_design(months, None)[:, : 2 if random_slope else 1]
+    random = time_design(months, None)[:, : 2 if random_slope else 1]
     n = len(np.unique(groups))
     between = _between_patient_rank(design, groups)
     if n <= between:
@@ -247,8 +164,10 @@ def mixed_model(
             "Use fewer covariates.",
         )
     fit = _fit(table[outcome].to_numpy(), design, groups, random, reml=reml)
-    terms = _t_terms(names, fit, df=n - between, level=level)
-    refits = _bootstrap(fit, design, groups, random, reml=reml, n_bootstrap=n_bootstrap, seed=seed)
+    shape = _Shape(design, random, np.unique(groups, return_inverse=True)[1].astype(np.int64))
+    errors = shape.errors(table[outcome].to_numpy(), fit, reml=reml)
+    terms = _t_terms(names, np.asarray(fit.fe_params), errors, df=n - between, level=level)
+    refits = shape.bootstrap(fit, reml=reml, n_bootstrap=n_bootstrap, seed=seed)
     if n_bootstrap:
         terms = tuple(
             _bootstrap_term(term, column, level)
@@ -271,13 +190,6 @@ def mixed_model(
     )
 
 
-def _time_design(months: NDArray[np.float64], knot: float | None) -> NDArray[np.float64]:
-    columns = [np.ones_like(months), months]
-    if knot is not None:
-        columns.append(np.maximum(months - knot, 0.0))
-    return np.column_stack(columns)
-
-
 def _fixed_design(
     table: pd.DataFrame,
     months: NDArray[np.float64],
@@ -286,7 +198,7 @@ def _fixed_design(
     knot: float | None,
 ) -> tuple[list[str], NDArray[np.float64]]:
     names = ["intercept", "months", *(["months after knot"] if knot is not None else [])]
-    columns = [_time_design(months, knot)]
+    columns = [time_design(months, knot)]
     for covariate in covariates:
         names.append(covariate)
         columns.append(table[[covariate]].to_numpy())
@@ -339,8 +251,14 @@ def _is_singular(covariance: NDArray[np.float64], residual_variance: float) -> b
     return smallest < 1e-5 * max(float(np.trace(covariance)), residual_variance)
 
 
-def _t_terms(names: list[str], fit: Any, *, df: int, level: float) -> tuple[Term, ...]:
-    estimates, errors = np.asarray(fit.fe_params), np.asarray(fit.bse_fe)
+def _t_terms(
+    names: list[str],
+    estimates: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    *,
+    df: int,
+    level: float,
+) -> tuple[Term, ...]:
     quantile = float(stats.t.ppf((1 + level) / 2, df))
     return tuple(
         Term(
@@ -358,33 +276,42 @@ def _t_terms(names: list[str], fit: Any, *, df: int, level: float) -> tuple[Term
     )
 
 
-def _bootstrap(
-    fit: Any,
-    design: NDArray[np.float64],
-    groups: NDArray[Any],
-    random: NDArray[np.float64],
-    *,
-    reml: bool,
-    n_bootstrap: int,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Return (refit estimate - fitted estimate) / refit error of simulated data sets."""
-    generator = np.random.default_rng(seed)
-    patients = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    covariance, scale = np.asarray(fit.cov_re), float(fit.scale)
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    estimates = np.asarray(fit.fe_params)
-    effects = generator.normal(size=(n_bootstrap, patients.max() + 1, len(root))) @ root.T
-    noise = generator.normal(scale=np.sqrt(scale), size=(n_bootstrap, len(groups)))
-    outcomes = design @ estimates + (random * effects[:, patients]).sum(axis=2) + noise
-    refits, errors = t_statistics(
-        share_design(design, random, patients),
-        sum_outcomes(outcomes, design, random, patients),
-        covariance / scale,
-        reml=reml,
-    )
-    return np.asarray((refits - estimates) / errors)
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Fixed effects, random effects and patient of every visit."""
+
+    design: NDArray[np.float64]
+    random: NDArray[np.float64]
+    patients: NDArray[np.int64]
+
+    def errors(self, values: NDArray[np.float64], fit: Any, *, reml: bool) -> NDArray[np.float64]:
+        """Return the standard errors of the fixed effects."""
+        sums = sum_outcomes(values[np.newaxis], self.design, self.random, self.patients)
+        shared = share_design(self.design, self.random, self.patients)
+        relative = np.asarray(fit.cov_re) / float(fit.scale)
+        return np.asarray(standard_errors(shared, sums, relative, reml=reml)[0])
+
+    def bootstrap(
+        self, fit: Any, *, reml: bool, n_bootstrap: int, seed: int
+    ) -> NDArray[np.float64]:
+        """Return (refit estimate - fitted estimate) / refit error of simulated data sets."""
+        generator = np.random.default_rng(seed)
+        covariance, scale = np.asarray(fit.cov_re), float(fit.scale)
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        center = np.asarray(fit.fe_params)
+        n = int(self.patients.max()) + 1
+        effects = generator.normal(size=(n_bootstrap, n, len(root))) @ root.T
+        noise = generator.normal(scale=np.sqrt(scale), size=(n_bootstrap, len(self.design)))
+        lines = (self.random * effects[:, self.patients]).sum(axis=2)
+        outcomes = self.design @ center + lines + noise
+        refits, errors = t_statistics(
+            share_design(self.design, self.random, self.patients),
+            sum_outcomes(outcomes, self.design, self.random, self.patients),
+            covariance / scale,
+            reml=reml,
+        )
+        return np.asarray((refits - center) / errors)
 
 
 def _bootstrap_term(term: Term, refits: NDArray[np.float64], level: float) -> Term:

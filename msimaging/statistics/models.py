@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from msimaging.statistics.association import Association, association
 from msimaging.statistics.groups import Ancova, Contrast, FriedmanTest, ancova, friedman
-from msimaging.statistics.mixed import (
-    MixedModel,
-    PatientSlopes,
-    Term,
-    mixed_model,
-    patient_slopes,
-)
+from msimaging.statistics.mixed import MixedModel, Term, mixed_model
+from msimaging.statistics.slopes import PatientSlopes, patient_slopes
 from msimaging.statistics.survival import SurvivalCurve, TimeToEvent, time_to_event
 
 __all__ = [

@@ -88,17 +88,32 @@ def t_statistics(
     reml : bool
         Restricted likelihood.
     """
-    q = len(start)
-    lower = np.tril_indices(q)
-    values, vectors = np.linalg.eigh(start)
-    # a Cholesky factor that also exists for singular matrices
-    root = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0))).T)[1].T
+    root = _lower_factor(start)
+    lower = np.tril_indices(len(start))
     typical = 1 / np.sqrt(np.einsum("sqq->q", shared.ZZ) / len(shared.ZZ))
-    scale = np.maximum(np.abs(root[lower]), 0.3 * typical[lower[0]])
-    theta = np.tile(root[lower], (len(sums.yy), 1))
-    theta = _compass(shared, sums, theta, scale, reml=reml)
+    scale = np.maximum(np.abs(root), 0.3 * typical[lower[0]])
+    theta = _compass(shared, sums, np.tile(root, (len(sums.yy), 1)), scale, reml=reml)
     _, estimates, errors = _profile(shared, sums, theta, reml=reml)
     return estimates, errors
+
+
+def standard_errors(
+    shared: SharedDesign, sums: OutcomeSums, relative_covariance: NDArray[np.float64], *, reml: bool
+) -> NDArray[np.float64]:
+    """Return the standard errors (B, K) of the fixed effects at given random effects.
+
+    They come from the fixed effects' own information, which exists where the random effects are at
+    their boundary and the joint Hessian does not.
+    """
+    theta = np.tile(_lower_factor(relative_covariance), (len(sums.yy), 1))
+    return _profile(shared, sums, theta, reml=reml)[2]
+
+
+def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the lower triangle of a Cholesky factor, which this way singular matrices have too."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0))).T)[1].T
+    return np.asarray(root[np.tril_indices(len(covariance))])
 
 
 def _compass(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from msimaging.errors import Finding, InputError
 from msimaging.statistics.inputs import refuse
@@ -44,6 +45,14 @@ def complete_visits(
     if findings:
         raise InputError(findings)
     return complete, len(table) - len(complete)
+
+
+def time_design(months: NDArray[np.float64], knot: float | None) -> NDArray[np.float64]:
+    """Return intercept, months, and (with a knot) months after it, one row per visit."""
+    columns = [np.ones_like(months), months]
+    if knot is not None:
+        columns.append(np.maximum(months - knot, 0.0))
+    return np.column_stack(columns)
 
 
 def _text_in_numbers(column: pd.Series, numbers: pd.Series) -> list[Finding]:

@@ -142,6 +142,15 @@ def test_unusable_visits_are_named_together():
         patient_slopes(simulated_visits(3, 4, (0,)), outcome="score")
 
 
+def test_random_effects_without_variance_still_have_errors():
+    singular = 0
+    for seed in range(12):
+        model = mixed_model(simulated_visits(seed, 5, (0, 1, 3, 6), slope_sd=0.0), outcome="score")
+        singular += model.singular
+        assert all(0 < term.standard_error < 5 for term in model.terms)
+    assert singular >= 3
+
+
 def test_parametric_bootstrap_is_seeded_and_has_a_floor():
     table = simulated_visits(4, 5, (0, 3, 6))
     table["score"] += 3 * table["months"]
