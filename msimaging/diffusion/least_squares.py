@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+#: Beyond this spread of squared weights normal equations lose digits.
+MAX_WEIGHT_SPREAD = 1e8
+
 # Row and column of the 28 entries of a symmetric 7 x 7 matrix, lower triangle.
 _ROWS, _COLUMNS = np.tril_indices(7)
 
@@ -83,6 +86,53 @@ def eigen_decomposition(tensor: Floats) -> tuple[Floats, Floats]:
     evals = np.take_along_axis(evals, order, axis=0)
     vectors = np.take_along_axis(vectors, order[None], axis=1)
     return np.ascontiguousarray(evals.T), np.ascontiguousarray(vectors.transpose(2, 0, 1))
+
+
+def symmetric_evals(tensor: Floats) -> Floats:
+    """Eigenvalues alone of many symmetric 3 x 3 matrices, in closed form (Smith 1961).
+
+    Parameters
+    ----------
+    tensor : (6, ...) ndarray
+        Dxx Dxy Dyy Dxz Dyz Dzz.
+
+    Returns
+    -------
+    (..., 3) ndarray
+        From largest to smallest, right to about 1e-8 of the largest.
+    """
+    xx, xy, yy, xz, yz, zz = tensor
+    mean = (xx + yy + zz) / 3
+    xx, yy, zz = xx - mean, yy - mean, zz - mean
+    size = np.sqrt((xx * xx + yy * yy + zz * zz + 2 * (xy * xy + xz * xz + yz * yz)) / 6)
+    half = (xx * (yy * zz - yz * yz) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)) / 2
+    scaled = half / np.maximum(size, np.finfo(np.float64).tiny ** (1 / 3)) ** 3
+    angle = np.arccos(np.clip(scaled, -1, 1)) / 3
+    first = mean + 2 * size * np.cos(angle)
+    last = mean + 2 * size * np.cos(angle + 2 * np.pi / 3)
+    return np.stack([first, 3 * mean - first - last, last], axis=-1)
+
+
+def without_answer(coefficients: Floats, log_signal: Floats) -> NDArray[np.bool_]:
+    """Tell voxels without any signal, and those whose fitted S0 is far from every signal.
+
+    Parameters
+    ----------
+    coefficients : (7, V) ndarray
+        The last is -ln S0.
+    log_signal : (V, N) ndarray
+        Logarithm of the signal.
+
+    Returns
+    -------
+    (V,) ndarray of bool
+        True where the fit is not to be used.
+    """
+    largest = log_signal.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(-coefficients[6] - largest) < np.log(1e3)
+    varied = largest > log_signal.min(axis=1)
+    return np.asarray(~(near & varied & np.isfinite(coefficients).all(axis=0)))
 
 
 def _rotate(matrix: dict[tuple[int, int], Floats], vectors: Floats, p: int, q: int) -> None:

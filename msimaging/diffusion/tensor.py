@@ -10,7 +10,12 @@ from dipy.core.gradients import GradientTable
 from dipy.reconst.dti import TensorFit, TensorModel, wls_fit_tensor
 from numpy.typing import NDArray
 
-from msimaging.diffusion.least_squares import eigen_decomposition, log_linear_fit
+from msimaging.diffusion.least_squares import (
+    MAX_WEIGHT_SPREAD,
+    eigen_decomposition,
+    log_linear_fit,
+    without_answer,
+)
 from msimaging.errors import Finding, InputError
 
 FitMethod = Literal["ols", "wls", "iwls", "nlls", "restore"]
@@ -20,8 +25,6 @@ Floats = NDArray[np.float64]
 MIN_SIGNAL = 1e-4
 # Voxels of a block stay in the processor's cache from the logarithm to the eigenvectors.
 _BLOCK = 4096
-# Beyond this spread of squared weights normal equations lose digits: these voxels take DIPY's path.
-_MAX_WEIGHT_SPREAD = 1e8
 _REWEIGHTINGS = {"ols": 0, "wls": 1, "iwls": 4}
 # DIPY orders the tensor Dxx Dxy Dyy Dxz Dyz Dzz.
 _BEP016_ROWS, _BEP016_COLUMNS = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
@@ -66,7 +69,7 @@ def fit_tensor(
     InputError
         When shapes do not agree, the table can not determine a tensor, or the method is unknown.
     """
-    _check_inputs(data, gtab, mask, weights, method)
+    check_fit_inputs(data, gtab, mask, weights=weights, method=method)
     if method in _REWEIGHTINGS:
         options: dict[str, Any] = {"reweightings": _REWEIGHTINGS[method]}
         if weights is not None:
@@ -252,26 +255,17 @@ def _fit_linear(
             design_matrix / scale, log_signal, reweightings=reweightings, weights=trust
         )
         coefficients /= scale[:, None]
-        hard = (spread > _MAX_WEIGHT_SPREAD) | ~np.isfinite(coefficients).all(axis=0)
+        hard = (spread > MAX_WEIGHT_SPREAD) | ~np.isfinite(coefficients).all(axis=0)
         if hard.any() and reweightings:
             coefficients[:, hard] = _fit_hard(
                 design_matrix, data[block][hard], None if trust is None else trust[hard]
             )
-        coefficients[:, _without_answer(coefficients, log_signal)] = [[0.0]] * 6 + [[np.inf]]
+        coefficients[:, without_answer(coefficients, log_signal)] = [[0.0]] * 6 + [[np.inf]]
         evals, evecs = eigen_decomposition(coefficients[:6])
         parameters[block, :3] = np.where(np.isinf(coefficients[6])[:, None], 0, evals.clip(floor))
         parameters[block, 3:] = evecs.reshape(-1, 9)
         S0[block] = np.exp(-coefficients[6])
     return ((parameters, S0) if return_S0_hat else parameters), None
-
-
-def _without_answer(coefficients: Floats, log_signal: Floats) -> NDArray[np.bool_]:
-    """Tell voxels without any signal, and those whose fitted S0 is far from every signal."""
-    largest = log_signal.max(axis=1)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(-coefficients[6] - largest) < np.log(1e3)
-    varied = largest > log_signal.min(axis=1)
-    return np.asarray(~(near & varied & np.isfinite(coefficients).all(axis=0)))
 
 
 def _fit_hard(
@@ -291,13 +285,26 @@ def _design(gtab: GradientTable) -> Floats:
     return np.asarray(TensorModel(gtab).design_matrix)
 
 
-def _check_inputs(
+def check_fit_inputs(
     data: NDArray[Any],
     gtab: GradientTable,
     mask: NDArray[Any],
-    weights: NDArray[Any] | None,
-    method: str,
+    *,
+    weights: NDArray[Any] | None = None,
+    method: str = "wls",
 ) -> None:
+    """Refuse arguments that cannot be fitted, all faults together.
+
+    Parameters
+    ----------
+    data, gtab, mask, weights, method
+        As in `fit_tensor`.
+
+    Raises
+    ------
+    InputError
+        With one finding per fault.
+    """
     rules: tuple[tuple[bool, str, Callable[[], str]], ...] = (
         (
             method in {*_REWEIGHTINGS, "nlls", "restore"},

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from msimaging.diffusion.least_squares import eigen_decomposition, log_linear_fit
+from msimaging.diffusion.least_squares import eigen_decomposition, log_linear_fit, symmetric_evals
 
 
 def test_eigen_decomposition_equals_lapack_also_where_values_coincide():
@@ -33,3 +33,13 @@ def test_log_linear_fit_equals_weighted_lstsq():
         root = root * np.exp(design @ first)
         second = np.linalg.lstsq(design * root[:, None], root * log_signal[voxel])[0]
         np.testing.assert_allclose(ours[:, voxel], second, rtol=1e-9)
+
+
+def test_closed_form_eigenvalues_equal_lapack():
+    rng = np.random.default_rng(4)
+    tensors = 1e-3 * rng.normal(size=(300, 3, 3))
+    tensors = tensors + tensors.transpose(0, 2, 1)
+    tensors[:3] = np.eye(3) * 0.7e-3, np.zeros((3, 3)), np.diag([1e-3, 3e-3, 3e-3])
+    lower = tensors[:, (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)].T
+    expected = np.linalg.eigvalsh(tensors)[:, ::-1]
+    np.testing.assert_allclose(symmetric_evals(lower), expected, atol=1e-10)
