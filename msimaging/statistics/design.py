@@ -170,8 +170,8 @@ class _Plan:
 
 def power(
     effect: float,
-    *,
     n: int,
+    *,
     design: Design = "paired",
     correlation: float = 0.0,
     alpha: float = 0.05,

@@ -28,7 +28,10 @@ def as_floats(values: ArrayLike, *, where: str, ndim: int = 1) -> NDArray[np.flo
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise refuse(
-            where, "values are numbers", str(error), "Code missing values as NaN and drop text."
+            where,
+            "values are numbers",
+            _text_in(values) or str(error),
+            "Correct these cells, or leave them empty where the value is unknown.",
         ) from error
     if array.ndim != ndim:
         raise refuse(
@@ -46,6 +49,17 @@ def as_floats(values: ArrayLike, *, where: str, ndim: int = 1) -> NDArray[np.flo
             "Correct or remove these values.",
         )
     return array
+
+
+def _text_in(values: ArrayLike) -> str:
+    """Return the first cells that are no number, with their rows counted from 1."""
+    found = []
+    for row, value in enumerate(np.array(values, dtype=object).reshape(-1), 1):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            found.append(f"{value!r} in row {row}")
+    return ", ".join(found[:5])
 
 
 def drop_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:

@@ -31,6 +31,17 @@ class Proportion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProportionDifference:
+    """Difference of two proportions with its interval; ``n`` counts both groups."""
+
+    n: int
+    estimate: float
+    ci_low: float
+    ci_high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProportionComparison:
     """Two groups of patients compared, with every test that a reader may think of.
 
@@ -172,8 +183,8 @@ def newcombe_difference(
     n_b: SupportsIndex,
     *,
     level: float = 0.95,
-) -> tuple[float, float, float]:
-    """Return the difference of two proportions (a - b) and its limits from Wilson's intervals.
+) -> ProportionDifference:
+    """Return the difference of two proportions (a - b) with limits from Wilson's intervals.
 
     Raises
     ------
@@ -188,7 +199,13 @@ def newcombe_difference(
     difference = a.estimate - b.estimate
     below = np.hypot(a.estimate - a.ci_low, b.ci_high - b.estimate)
     above = np.hypot(a.ci_high - a.estimate, b.estimate - b.ci_low)
-    return difference, float(difference - below), float(difference + above)
+    return ProportionDifference(
+        n=a.n + b.n,
+        estimate=difference,
+        ci_low=float(difference - below),
+        ci_high=float(difference + above),
+        level=level,
+    )
 
 
 def compare_proportions(
@@ -224,7 +241,7 @@ def compare_proportions(
     """
     a, b = wilson_interval(k_a, n_a, level=level), wilson_interval(k_b, n_b, level=level)
     table = np.array([[a.k, a.n - a.k], [b.k, b.n - b.k]])
-    difference, low, high = newcombe_difference(a.k, a.n, b.k, b.n, level=level)
+    difference = newcombe_difference(a.k, a.n, b.k, b.n, level=level)
     p_fisher, p_mid, p_floor = _fisher(table)
     others = _unconditional_and_asymptotic(table)
     known = np.array([p_fisher, p_mid, *others])
@@ -235,9 +252,9 @@ def compare_proportions(
         group_a=a,
         group_b=b,
         n=a.n + b.n,
-        estimate=difference,
-        ci_low=low,
-        ci_high=high,
+        estimate=difference.estimate,
+        ci_low=difference.ci_low,
+        ci_high=difference.ci_high,
         odds_ratio=float(odds.statistic),
         odds_ratio_low=float(odds_interval.low),
         odds_ratio_high=float(odds_interval.high),

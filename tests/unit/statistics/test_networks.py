@@ -172,6 +172,6 @@ def test_component_sizes_are_coarse_so_their_error_stays_below():
 
 
 def test_threshold_free_family_wise_error_under_the_null():
-    trials = matrices(12, 8, 6, trials=500)
+    trials = matrices(12, 8, 6, trials=300)
     p = [np.nanmin(threshold_free_networks(t).p_adjusted) for t in trials]
     assert 0.03 < np.mean(np.array(p) <= 0.05) < 0.07

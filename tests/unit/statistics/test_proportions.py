@@ -91,9 +91,9 @@ def test_wilson_intervals_as_printed(k, n, low, high):
     ],
 )
 def test_newcombe_differences_as_printed(counts, low, high):
-    difference, *limits = newcombe_difference(*counts)
-    assert difference == pytest.approx(counts[0] / counts[1] - counts[2] / counts[3])
-    assert limits == pytest.approx([low, high], abs=5.1e-5)
+    result = newcombe_difference(*counts)
+    assert result.estimate == pytest.approx(counts[0] / counts[1] - counts[2] / counts[3])
+    assert (result.ci_low, result.ci_high) == pytest.approx((low, high), abs=5.1e-5)
 
 
 def test_mcnemar_of_approval_ratings_as_r_prints_it():
