@@ -91,6 +91,9 @@ def confounds_table(
     for name, mask in {"global_signal": brain_mask, **tissues}.items():
         if mask is not None and mask.any():
             columns |= expansion(name, _mean_signal(bold, mask))
+    if csf_mask is not None and white_matter_mask is not None:
+        both = csf_mask | white_matter_mask
+        columns |= {"csf_wm": _mean_signal(bold, both)} if both.any() else {}
     columns["dvars"], columns["std_dvars"] = dvars(bold, mask=brain_mask)
     if motion is not None:
         columns["framewise_displacement"] = framewise_displacement(motion)

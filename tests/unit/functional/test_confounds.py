@@ -81,6 +81,9 @@ def test_signals_and_motion_are_those_of_the_run(run, confounds):
     np.testing.assert_allclose(
         table["global_signal"], arguments["bold"][arguments["brain_mask"]].mean(0), rtol=1e-5
     )
+    n_white, n_csf = arguments["white_matter_mask"].sum(), arguments["csf_mask"].sum()
+    weighted = (n_white * table["white_matter"] + n_csf * table["csf"]) / (n_white + n_csf)
+    np.testing.assert_allclose(table["csf_wm"], weighted)
     assert np.corrcoef(table["csf"][N_BAD:], run[1][1][N_BAD:])[0, 1] > 0.9
     np.testing.assert_array_equal(table[list(MOTION)], arguments["motion"])
     step = np.abs(np.diff(arguments["motion"], axis=0)) @ [1, 1, 1, 50, 50, 50]
