@@ -90,7 +90,7 @@ def check_gradients(
         return tuple(findings)
     flat, rows = standard_table(bvals, bvecs)
     if mask is None:
-        mean_b0 = np.nanmean(data[..., flat <= B0_THRESHOLD], axis=-1)
+        mean_b0 = np.nan_to_num(data[..., flat <= B0_THRESHOLD]).mean(axis=-1)
         mask = brain_mask(mean_b0, affine)
     findings += _signal_faults(data, flat, mask, where)
     if not any(finding.severity == "error" for finding in findings):

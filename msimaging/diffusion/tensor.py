@@ -16,6 +16,7 @@ from msimaging.diffusion.least_squares import (
     log_linear_fit,
     without_answer,
 )
+from msimaging.diffusion.table_rules import B0_THRESHOLD
 from msimaging.errors import Finding, InputError
 
 FitMethod = Literal["ols", "wls", "iwls", "nlls", "restore"]
@@ -127,14 +128,14 @@ def tensor_volumes(bvals: NDArray[np.floating[Any]], *, max_bval: float = 1200.0
     Returns
     -------
     (N,) ndarray of bool
-        Volumes for the fit: the b=0s and every shell up to ``max_bval``; when there is none, the
-        lowest shell.
+        Volumes for the fit: the b=0s and every shell up to ``max_bval``; further shells, lowest
+        first, until there are six weighted volumes.
     """
     bvals = np.asarray(bvals, dtype=np.float64)
-    lowest = bvals[bvals > 50].min(initial=np.inf)
+    weighted = np.sort(bvals[bvals > B0_THRESHOLD])
+    sixth = weighted[:6].max(initial=0.0)
     # scanners spread a shell by some per cent
-    limit = 1.05 * max(max_bval, lowest)
-    return np.asarray(bvals <= limit)
+    return np.asarray(bvals <= 1.05 * max(max_bval, sixth))
 
 
 def tensor_components(fit: TensorFit) -> NDArray[np.float32]:

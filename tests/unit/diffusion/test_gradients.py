@@ -7,7 +7,6 @@ from msimaging.diffusion.gradients import (
     check_gradients,
     check_table,
     gradient_table,
-    shells,
     standard_table,
 )
 from msimaging.errors import InputError
@@ -128,16 +127,6 @@ def test_gradient_table_takes_b_up_to_50_as_unweighted(table):
     assert gtab.b0s_mask.tolist() == [True] + [False] * 12 + [True]
 
 
-def test_shells_hold_together_jitter_and_part_at_steps():
-    bvals = np.array([2000, 0, 995, 1000, 1005, 1990, 0.002, 700])
-    assert {key: value.tolist() for key, value in shells(bvals).items()} == {
-        0: [1, 6],
-        700: [7],
-        1000: [2, 3, 4],
-        2000: [0, 5],
-    }
-
-
 def test_b_values_in_another_order_than_the_volumes_are_seen(table):
     bvals, bvecs = table
     signal = np.where(bvals > 1, 400.0, 1000.0) * np.ones((4, 4, 4, 1))
@@ -160,3 +149,16 @@ def test_affine_without_directions_is_refused(table):
     data = np.ones((4, 4, 4, 14)) * np.where(table[0] > 1, 400.0, 1000.0)
     (fault,) = errors(check_gradients(data, *table, np.diag([2.0, 0.0, 2.0, 1.0])))
     assert "affine" in fault.rule
+
+
+def test_nan_background_is_no_fault_but_nan_brain_is(table):
+    grid = np.indices((30, 30, 20)).transpose(1, 2, 3, 0) - [15, 15, 10]
+    brain = (grid**2).sum(axis=-1) < 80
+    rng = np.random.default_rng(0)
+    signal = np.where(table[0] > 1, 400.0, 1000.0) * rng.uniform(0.95, 1.05, (30, 30, 20, 14))
+    data = np.where(brain[..., None], signal, 5.0)
+    data[0] = np.nan
+    affine = np.diag([-3.0, 3.0, 3.0, 1.0])
+    assert not [f for f in check_gradients(data, *table, affine) if "finite" in f.rule]
+    data[15, 15, 10, 6] = np.nan
+    assert [f for f in check_gradients(data, *table, affine) if "volume 6" in f.found]

@@ -170,14 +170,17 @@ def test_input_is_not_changed(signal, gtab):
 @pytest.mark.parametrize(
     ("bvals", "kept"),
     [
-        ([0, 700, 1000, 1000, 2000], [True, True, True, True, False]),
-        ([0, 1500, 1500], [True, True, True]),
-        ([0, 1500, 1505, 3000], [True, True, True, False]),
-        ([0, 1210, 2500], [True, True, False]),
+        ([0] + [700] * 3 + [1000] * 6 + [2000] * 6, 10),
+        ([0] + [1500] * 12, 13),
+        ([0] + [1500, 1505, 1495] * 4 + [3000] * 9, 13),
+        ([0, 0] + [1210] * 6 + [2500] * 6, 8),
+        ([0] + [300] * 4 + [2000] * 30 + [3000] * 30, 35),
+        ([0] + [1000] * 3, 4),
     ],
 )
 def test_tensor_takes_shells_up_to_1200(bvals, kept):
-    assert tensor_volumes(np.array(bvals, dtype=float)).tolist() == kept
+    used = tensor_volumes(np.array(bvals, dtype=float))
+    assert used.tolist() == [True] * kept + [False] * (len(bvals) - kept)
 
 
 def test_all_faults_of_the_arguments_come_together(signal, gtab):
