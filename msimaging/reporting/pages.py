@@ -1,0 +1,261 @@
+"""Pages of the report: self-contained HTML that opens from disk with the network cut."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from msimaging.reporting.content import (
+    FigureContent,
+    PatientContent,
+    ReportContent,
+    SectionContent,
+    TableContent,
+    VolumeContent,
+)
+from msimaging.reporting.privacy import shareable, without_identifying
+from msimaging.reporting.verdicts import EXPLANATION, summary, verdicts
+
+VIEWER_FILE = "niivue.js"
+MOST_ROWS = 3000
+CHANGE_COLUMNS = (
+    *("baseline", "follow_up", "modality", "atlas", "label", "measure", "baseline_value"),
+    *("follow_up_value", "change", "percent_change", "ci_low", "ci_high", "sdc", "verdict"),
+)
+
+
+def report_pages(content: ReportContent) -> Mapping[str, str]:
+    """Write the pages of a report.
+
+    Parameters
+    ----------
+    content : ReportContent
+        Everything that is shown.
+
+    Returns
+    -------
+    mapping of str to str
+        Text of each file by its path relative to the report's folder: ``index.html``,
+        ``quality.html``, ``methods.html``, ``ledger.html``, ``patient-<id>.html`` and, when a
+        viewer is given and a page uses it, ``niivue.js``.
+    """
+    shared = _share(content)
+    environment = _environment(shared)
+    pages = {
+        name: environment.get_template(name).render(report=shared, page=name)
+        for name in ("index.html", "quality.html", "methods.html", "ledger.html")
+    }
+    template = environment.get_template("patient.html")
+    for place, patient in enumerate(shared.patients):
+        name = page_name(patient.participant_id)
+        around = [
+            shared.patients[i] for i in (place - 1, place + 1) if 0 <= i < len(shared.patients)
+        ]
+        pages[name] = template.render(
+            report=shared,
+            page=name,
+            patient=patient,
+            previous=around[0] if place else None,
+            following=around[-1] if place + 1 < len(shared.patients) else None,
+            summary=summary(patient.changes),
+            changes=change_table(patient.changes),
+            explanation=EXPLANATION,
+        )
+    if shared.viewer and any(patient.volumes for patient in shared.patients):
+        pages[VIEWER_FILE] = shared.viewer
+    return pages
+
+
+def page_name(participant_id: str) -> str:
+    """Return the file name of a patient's page, safe for any id and different for different ids.
+
+    Parameters
+    ----------
+    participant_id : str
+        Id of the dataset.
+
+    Returns
+    -------
+    str
+        ``patient-<id>.html``; unusual characters are written as ``_`` and their code.
+    """
+    safe = re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found.group()):x}_", participant_id)
+    return f"patient-{safe}.html"
+
+
+def change_table(changes: pd.DataFrame) -> TableContent:
+    """Return a patient's changes with the verdicts in words.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Rows of ``changes.tsv``.
+
+    Returns
+    -------
+    TableContent
+        Fewer columns, one more.
+    """
+    told = changes.assign(verdict=verdicts(changes))
+    kept = [name for name in CHANGE_COLUMNS if name in told.columns]
+    return TableContent(title="Changes of regions and networks", table=told[kept])
+
+
+def _share(content: ReportContent) -> ReportContent:
+    """Take out what identifies a person and what is masked."""
+    masked = content.masked_columns
+    given = content.patient_table
+    if given.empty:
+        given = pd.DataFrame({"participant_id": [p.participant_id for p in content.patients]})
+    return replace(
+        content,
+        patients=tuple(_share_patient(patient, masked) for patient in content.patients),
+        patient_table=shareable(given, masked),
+        cohort=_share_sections(content.cohort, masked),
+        quality=_share_sections(content.quality, masked),
+        ledger=shareable(content.ledger, masked),
+    )
+
+
+def _share_patient(patient: PatientContent, masked: tuple[str, ...]) -> PatientContent:
+    facts = without_identifying(patient.facts)
+    return replace(
+        patient,
+        facts={name: value for name, value in facts.items() if name not in masked},
+        changes=shareable(patient.changes, masked),
+        sections=_share_sections(patient.sections, masked),
+    )
+
+
+def _share_sections(
+    sections: tuple[SectionContent, ...], masked: tuple[str, ...]
+) -> tuple[SectionContent, ...]:
+    return tuple(
+        replace(
+            section,
+            tables=tuple(replace(t, table=shareable(t.table, masked)) for t in section.tables),
+        )
+        for section in sections
+    )
+
+
+def _environment(content: ReportContent) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("msimaging.reporting", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    known = {p.participant_id for p in content.patients}
+    environment.filters |= {
+        "picture": picture_source,
+        "inline_svg": inline_svg,
+        "cells": lambda table: [[_cell(value) for value in row] for row in table_rows(table)],
+        "volumes": volume_list,
+        "page_name": page_name,
+    }
+    environment.globals |= {
+        "patient_ids": known,
+        "most_rows": MOST_ROWS,
+        "viewer_file": VIEWER_FILE,
+        "asset": lambda name: Markup(environment.get_template(name).render()),  # noqa: S704 own files
+    }
+    return environment
+
+
+def table_rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Return the rows that a page shows, at most `MOST_ROWS`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table.
+
+    Returns
+    -------
+    list of tuple
+        Values as they are.
+    """
+    return list(table.head(MOST_ROWS).itertuples(index=False, name=None))
+
+
+def _cell(value: object) -> dict[str, str]:
+    """Return what a cell shows and what it is sorted by."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return {"text": "n/a", "sort": "", "kind": "missing"}
+    if isinstance(value, (bool, np.bool_)):
+        return {"text": "yes" if value else "no", "sort": str(int(value)), "kind": "text"}
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return {"text": f"{value:.4g}", "sort": repr(float(value)), "kind": "number"}
+    return {"text": str(value), "sort": str(value).casefold(), "kind": "text"}
+
+
+def picture_source(figure: FigureContent) -> str:
+    """Return a picture as a data address.
+
+    Parameters
+    ----------
+    figure : FigureContent
+        SVG or PNG.
+
+    Returns
+    -------
+    str
+        For the ``src`` of an image.
+    """
+    return f"data:{figure.media_type};base64,{base64.b64encode(figure.picture).decode()}"
+
+
+def inline_svg(figure: FigureContent) -> Markup:
+    """Return an SVG of our own making as part of the page, so that its links work.
+
+    Parameters
+    ----------
+    figure : FigureContent
+        SVG from `figures.style.render`, which escapes every text in it.
+
+    Returns
+    -------
+    Markup
+        The ``svg`` element without the file's head.
+    """
+    text = figure.picture.decode("utf-8")
+    start = text.index("<svg")
+    return Markup(text[start:])  # noqa: S704 drawn by ourselves, texts escaped by matplotlib
+
+
+def volume_list(volumes: tuple[VolumeContent, ...]) -> list[dict[str, object]]:
+    """Return the volumes as the viewer reads them.
+
+    Parameters
+    ----------
+    volumes : tuple of VolumeContent
+        Background first.
+
+    Returns
+    -------
+    list of dict
+        Plain values for JSON.
+    """
+    return [
+        {
+            "name": volume.name,
+            "data": base64.b64encode(volume.nifti).decode(),
+            "cal_min": volume.cal_min,
+            "cal_max": volume.cal_max,
+            "colormap": volume.colormap,
+            "colormapNegative": volume.colormap_negative,
+            "opacity": volume.opacity,
+        }
+        for volume in volumes
+    ]
