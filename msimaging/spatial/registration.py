@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from msimaging.spatial.diffeomorphic import (
     fill_from_surroundings,
@@ -27,6 +27,9 @@ from msimaging.spatial.search import (
     search_rigid,
 )
 from msimaging.spatial.transforms import Matrix, checked_matrix, compose, voxel_sizes
+
+#: How far beyond the template's brain the affine compares the images (mm).
+_RIM_MM = 12.0
 
 
 def register_rigid(
@@ -234,17 +237,19 @@ def register_template(
     """
     brain = _brain(subject, subject_mask)
     template_brain = _brain(template, template_mask)
-    healthy = brain if lesion_mask is None else brain & ~lesion_mask
+    # the rim of the brain says most about its pose: the cost looks beyond it on both sides
+    around = _dilated(template_brain, template_affine, _RIM_MM)
+    healthy = None if lesion_mask is None else ~lesion_mask
     source = np.where(brain, subject, 0).astype(np.float32)
     if lesion_mask is not None:
         matrix = checked_matrix(subject_affine, where="subject_affine")
         source = fill_from_surroundings(source, matrix, holes=lesion_mask, mask=brain)
     template_to_subject = register_affine(
-        template,
+        np.where(template_brain, template, 0),
         template_affine,
         source,
         subject_affine,
-        fixed_mask=template_brain,
+        fixed_mask=around,
         moving_mask=healthy,
         metric=affine_metric,
         seed=seed,
@@ -279,6 +284,17 @@ def register_template(
 
 def _brain(data: Image, mask: Mask | None) -> Mask:
     return np.asarray(data > 0) if mask is None else mask
+
+
+def _dilated(mask: Mask, affine: ArrayLike, distance_mm: float) -> Mask:
+    sizes = voxel_sizes(checked_matrix(affine, where="template_affine"))
+    return np.asarray(distance_transform_edt(~mask, sampling=sizes) <= distance_mm)
+
+
+def _with_surroundings(brain: Mask, affine: ArrayLike, *, margin_mm: float = 10.0) -> Mask:
+    """Widen a brain mask: the affine must see the brain's edge, or it may shrink or grow freely."""
+    sizes = voxel_sizes(checked_matrix(affine, where="template_affine"))
+    return np.asarray(distance_transform_edt(~brain, sampling=sizes) <= margin_mm)
 
 
 def _unit_range(data: NDArray[np.float32]) -> NDArray[np.float32]:

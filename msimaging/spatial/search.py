@@ -83,7 +83,10 @@ def prepare_image(
     values = np.asarray(data, dtype=np.float32)
     # One spread for every image: the optimiser's step then means the same everywhere.
     image = image_from_array(values / np.float32(np.std(values)), matrix)
-    weights = np.clip(values, 0, None) if mask is None else np.asarray(mask, dtype=np.float32)
+    weights = np.clip(values, 0, None)
+    if mask is not None:
+        tissue = np.asarray(mask) & (values > 0)
+        weights = (tissue if tissue.any() else np.asarray(mask)).astype(np.float32)
     index = [float(np.average(axis, weights=weights)) for axis in np.indices(data.shape)]
     centre = list(image.TransformContinuousIndexToPhysicalPoint(index))
     roi = None if mask is None else image_from_array(np.asarray(mask).astype(np.uint8), matrix)
