@@ -137,6 +137,27 @@ def write_dwi(bids_dir: Path | str, visit: VisitTruth, dwi: SimulatedDWI) -> Non
     )
 
 
+def write_opposite(bids_dir: Path | str, visit: VisitTruth, dwi: SimulatedDWI) -> None:
+    """Write b=0 volumes of the opposite phase-encoding polarity.
+
+    Parameters
+    ----------
+    bids_dir : path
+        The dataset.
+    visit : VisitTruth
+        Whose volumes.
+    dwi : SimulatedDWI
+        Volumes without weighting, displaced the other way.
+    """
+    stem = f"{visit.participant_id}_{visit.session_id}"
+    name = f"{_folder(bids_dir, visit, 'fmap') / stem}_dir-PA_epi"
+    _write_scan(f"{name}.nii.gz", dwi.data, dwi.affine, t_r=8.0)
+    target = f"bids::{visit.participant_id}/{visit.session_id}/dwi/{stem}_dwi.nii.gz"
+    timing = {"EchoTime": 0.085, "RepetitionTime": 8.0, "FlipAngle": 90}
+    own = {"PhaseEncodingDirection": "j", "IntendedFor": target}
+    write_json(f"{name}.json", SCANNER | timing | _readout(dwi.data.shape) | own)
+
+
 def write_bold(bids_dir: Path | str, visit: VisitTruth, bold: SimulatedBOLD) -> None:
     """Write a resting run with its sidecar.
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from msimaging.phantom.head import TEMPLATE_HEAD, Head, Pose, grid_points, scanner_grid
+from msimaging.phantom.head import (
+    STRAIGHT,
+    TEMPLATE_HEAD,
+    Head,
+    Pose,
+    distorted_origin,
+    grid_points,
+    scanner_grid,
+)
 from msimaging.phantom.microstructure import (
     S0_WHITE,
     Biology,
@@ -114,7 +122,7 @@ def fsl_bvecs(bvecs_ras: NDArray[np.float64], affine: NDArray[np.float64]) -> ND
 def simulate_dwi(
     *,
     head: Head = TEMPLATE_HEAD,
-    pose: Pose | None = None,
+    pose: Pose = STRAIGHT,
     biology: Biology | None = None,
     oblique: NDArray[np.float64] | None = None,
     voxel_size: float = 3.0,
@@ -122,6 +130,7 @@ def simulate_dwi(
     n_directions: int = 30,
     bval: float = 1000.0,
     snr: float | None = 30.0,
+    distortion_mm: float = 0.0,
     motion: Sequence[Pose] = (),
     seed: int | Sequence[int] = 0,
 ) -> SimulatedDWI:
@@ -131,7 +140,7 @@ def simulate_dwi(
     ----------
     head : Head
         The patient's anatomy; the template's by default.
-    pose : Pose, optional
+    pose : Pose
         Where the head lies; straight by default.
     biology : Biology, optional
         The patient's tissue; without lesions and change by default.
@@ -145,6 +154,9 @@ def simulate_dwi(
         s/mm2.
     snr : float or None
         Of white matter without weighting; None leaves the noise out.
+    distortion_mm : float
+        Largest displacement of signal along the second image axis, as near the sinuses; the other
+        sign is the opposite phase-encoding polarity. The true maps and masks stay undistorted.
     motion : sequence of Pose
         One per volume, relative to ``pose``; empty when the head lies still. The b-vectors stay
         those of the scanner, as in a raw series.
@@ -157,21 +169,18 @@ def simulate_dwi(
         Signals of the mono-exponential tensor model (Stejskal and Tanner 1965; Basser et al.
         1994) with Rician noise (Gudbjartsson and Patz 1995).
     """
-    place = pose or Pose(rotation=np.eye(3), translation=np.zeros(3))
     shape, affine = scanner_grid(voxel_size, oblique=oblique)
-    points = head.to_template(place.to_head(grid_points(shape, affine)))
-    tissue = microstructure(points, biology or typical_biology(), fwhm=voxel_size)
-    # the head turns, its small deformation is left out of the fibres' turning
-    direction = tissue.direction @ place.rotation.T
+    places, typical = grid_points(shape, affine), biology or typical_biology()
+    tissue = _seen(places, head, pose, typical, voxel_size)
+    shown = tissue
+    if distortion_mm:
+        axis = affine[:3, 1] / np.linalg.norm(affine[:3, 1])
+        origin, gain = distorted_origin(places, pose=pose, axis=axis, distortion_mm=distortion_mm)
+        shown = _seen(origin, head, pose, typical, voxel_size)
+        shown = replace(shown, s0=shown.s0 * gain)
     bvals, bvecs_ras = gradient_scheme(n_b0=n_b0, n_directions=n_directions, bval=bval)
     data = _signals(
-        tissue,
-        direction,
-        bvals=bvals,
-        bvecs_ras=bvecs_ras,
-        shape=shape,
-        affine=affine,
-        motion=motion,
+        shown, bvals=bvals, bvecs_ras=bvecs_ras, shape=shape, affine=affine, motion=motion
     )
     if snr is not None:
         data = rician(data, sigma=S0_WHITE / snr, rng=np.random.default_rng(seed))
@@ -188,14 +197,23 @@ def simulate_dwi(
         affine=affine,
         mask=inside.reshape(shape),
         lesion_mask=tissue.lesion.reshape(shape),
-        direction_ras=direction.reshape(*shape, 3),
+        direction_ras=tissue.direction.reshape(*shape, 3),
         **truth,
     )
 
 
+def _seen(
+    places: NDArray[np.float64], head: Head, pose: Pose, biology: Biology, voxel_size: float
+) -> Microstructure:
+    """Return the tissue at places of the scanner, its directions in the scanner's frame."""
+    points = head.to_template(pose.to_head(places))
+    tissue = microstructure(points, biology, fwhm=voxel_size)
+    # the head turns; its small deformation is left out of the fibres' turning
+    return replace(tissue, direction=tissue.direction @ pose.rotation.T)
+
+
 def _signals(
     tissue: Microstructure,
-    direction: NDArray[np.float64],
     *,
     bvals: NDArray[np.float64],
     bvecs_ras: NDArray[np.float64],
@@ -210,7 +228,7 @@ def _signals(
     for place, (bval, bvec) in enumerate(zip(bvals, bvecs_ras, strict=True)):
         # a gradient of the scanner, seen from a head that has turned since the first volume
         seen = bvec @ motion[place].rotation if motion else bvec
-        along = (direction[there] @ seen) ** 2
+        along = (tissue.direction[there] @ seen) ** 2
         # b=0 volumes have no direction: their exponent is zero through the b-value
         volume.flat[there] = s0 * np.exp(-bval * (rd + (ad - rd) * along))
         data[..., place] = moved(volume, motion[place], affine) if motion else volume

@@ -15,7 +15,7 @@ from msimaging.atlases.library import load_atlas
 from msimaging.errors import Finding, InputError
 from msimaging.phantom.anatomy import Tissue, tissue_at
 from msimaging.phantom.diffusion import moved
-from msimaging.phantom.head import TEMPLATE_HEAD, Head, Pose, grid_points, scanner_grid
+from msimaging.phantom.head import STRAIGHT, TEMPLATE_HEAD, Head, Pose, grid_points, scanner_grid
 
 BETWEEN_Z = 0.10
 NODE_REACH = 9.0
@@ -173,7 +173,7 @@ def _autoregressive(steps: NDArray[np.float64], phi: float) -> NDArray[np.float6
 def simulate_bold(
     *,
     head: Head = TEMPLATE_HEAD,
-    pose: Pose | None = None,
+    pose: Pose = STRAIGHT,
     oblique: NDArray[np.float64] | None = None,
     coupling: Mapping[str, float] | None = None,
     voxel_size: float = 4.0,
@@ -221,10 +221,9 @@ def simulate_bold(
         Each voxel of grey matter within 9 mm of a node carries the nearest node's series.
     """
     entropy = [seed] if isinstance(seed, int) else list(seed)
-    place = pose or Pose(rotation=np.eye(3), translation=np.zeros(3))
     planted = dict(coupling or typical_coupling())
     shape, affine = scanner_grid(voxel_size, oblique=oblique)
-    points = head.to_template(place.to_head(grid_points(shape, affine)))
+    points = head.to_template(pose.to_head(grid_points(shape, affine)))
     tissue = tissue_at(points, fwhm=voxel_size)
     series = simulate_node_series(
         planted, n_volumes=n_volumes, autocorrelation=autocorrelation, seed=[*entropy, 1]

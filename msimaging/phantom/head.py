@@ -185,3 +185,67 @@ def grid_points(shape: tuple[int, int, int], affine: NDArray[np.float64]) -> NDA
     """Return the places of all voxels, (X*Y*Z, 3), in mm of the affine's frame."""
     voxels = np.indices(shape).reshape(3, -1).T
     return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
+
+
+# centre in head mm, width in mm and strength relative to the strongest place: above the frontal
+# sinus and the two ear canals, as susceptibility has it
+_FIELD_BUMPS = (
+    (np.array([0.0, 52.0, -10.0]), 18.0, 1.0),
+    (np.array([-46.0, -18.0, -22.0]), 14.0, -0.6),
+    (np.array([46.0, -16.0, -23.0]), 14.0, -0.5),
+)
+
+
+def susceptibility(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the shape of the field's disturbance at places in the head.
+
+    Parameters
+    ----------
+    points : (V, 3) ndarray
+        Head mm.
+
+    Returns
+    -------
+    (V,) ndarray
+        1 at the strongest place.
+    """
+    field = np.zeros(len(points))
+    for centre, width, strength in _FIELD_BUMPS:
+        distance = ((points - centre) ** 2).sum(axis=1)
+        field += strength * np.exp(-distance / (2 * width**2))
+    return field
+
+
+def distorted_origin(
+    points: NDArray[np.float64], *, pose: Pose, axis: NDArray[np.float64], distortion_mm: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find where the signal that a distorted image shows came from.
+
+    Parameters
+    ----------
+    points : (V, 3) ndarray
+        Places in the scanner, mm, as the image shows them.
+    pose : Pose
+        Of the head, which carries the field.
+    axis : (3,) ndarray
+        Unit vector of phase encoding in the scanner's frame.
+    distortion_mm : float
+        Displacement along it at the strongest place.
+
+    Returns
+    -------
+    origin : (V, 3) ndarray
+        Scanner mm; ``origin + displacement(origin)`` is ``points``.
+    gain : (V,) ndarray
+        Signal of squeezed (above 1) and stretched places.
+    """
+
+    def shift(places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return distortion_mm * susceptibility(pose.to_head(places))
+
+    origin = points
+    # converges because the displacement is less steep than one mm per mm
+    for _ in range(12):
+        origin = points - shift(origin)[:, None] * axis
+    slope = (shift(origin + 0.5 * axis) - shift(origin - 0.5 * axis)).clip(-0.9)
+    return origin, 1 / (1 + slope)

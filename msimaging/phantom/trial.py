@@ -20,6 +20,7 @@ from msimaging.phantom.truth import (
     BOLD_NOISE,
     DWI_MOTION,
     DWI_NOISE,
+    OPPOSITE_NOISE,
     Effects,
     TrialTruth,
     VisitTruth,
@@ -51,6 +52,7 @@ def simulate_trial(
     t_r: float = 2.0,
     tsnr: float | None = 80.0,
     saturation_seconds: float = 0.0,
+    distortion_mm: float = 0.0,
     motion_degrees: float = 0.0,
     motion_mm: float = 0.0,
     progress: Callable[[str], None] | None = None,
@@ -79,6 +81,9 @@ def simulate_trial(
         Of the diffusion series, as in `msimaging.phantom.diffusion.simulate_dwi`.
     bold_voxel_size, n_volumes, t_r, tsnr, saturation_seconds
         Of the resting run, as in `msimaging.phantom.functional.simulate_bold`.
+    distortion_mm : float
+        Largest displacement of the diffusion signal along phase encoding. Above 0, two b=0 volumes
+        of the opposite polarity are written to ``fmap``.
     motion_degrees, motion_mm : float
         Size of the head's walk within each run; 0 lies still.
     progress : callable, optional
@@ -111,6 +116,7 @@ def simulate_trial(
         "n_directions": n_directions,
         "bval": bval,
         "snr": snr,
+        "distortion_mm": -distortion_mm,
     }
     bold = {
         "voxel_size": bold_voxel_size,
@@ -121,20 +127,17 @@ def simulate_trial(
     }
     patients = [patient_visits(seed, patient, n_visits, effects) for patient in range(n_patients)]
     bids.write_dataset(bids_dir, patients, seed=seed)
-    for patient, visits in enumerate(patients):
-        for number, visit in enumerate(visits):
-            if progress is not None:
-                progress(f"simulating {visit.participant_id} {visit.session_id}")
-            stream = (seed, patient, number)
-            walk = (motion_degrees, motion_mm)
-            _write_visit(
-                Path(bids_dir),
-                visit,
-                stream=stream,
-                walk=walk,
-                dwi_settings=dwi,
-                bold_settings=bold,
-            )
+    for number, visit in enumerate(visit for visits in patients for visit in visits):
+        if progress is not None:
+            progress(f"simulating {visit.participant_id} {visit.session_id}")
+        _write_visit(
+            Path(bids_dir),
+            visit,
+            stream=(seed, *divmod(number, n_visits)),
+            walk=(motion_degrees, motion_mm),
+            dwi_settings=dwi,
+            bold_settings=bold,
+        )
     return TrialTruth(
         visits=tuple(visit for visits in patients for visit in visits),
         tract=tract,
@@ -191,16 +194,14 @@ def _write_visit(
         else ()
         for place, length in ((DWI_MOTION, n_dwi), (BOLD_MOTION, bold_settings["n_volumes"]))
     }
-    dwi = simulate_dwi(
-        head=visit.head,
-        pose=visit.pose,
-        oblique=visit.oblique,
-        biology=visit.biology,
-        motion=motions[DWI_MOTION],
-        seed=(*stream, DWI_NOISE),
-        **dwi_settings,
-    )
+    lying = {"head": visit.head, "pose": visit.pose, "oblique": visit.oblique}
+    still = {**lying, "biology": visit.biology, **dwi_settings}
+    dwi = simulate_dwi(motion=motions[DWI_MOTION], seed=(*stream, DWI_NOISE), **still)
     bids.write_dwi(bids_dir, visit, dwi)
+    if dwi_settings["distortion_mm"]:
+        opposite = {"n_b0": 2, "n_directions": 0, "distortion_mm": -dwi_settings["distortion_mm"]}
+        dwi = simulate_dwi(seed=(*stream, OPPOSITE_NOISE), **(still | opposite))
+        bids.write_opposite(bids_dir, visit, dwi)
     bold = simulate_bold(
         head=visit.head,
         pose=visit.bold_pose,

@@ -17,7 +17,7 @@ from msimaging.phantom.microstructure import Biology, Microstructure, microstruc
 MAPS = ("fa", "md", "ad", "rd")
 DAYS_PER_MONTH = 30.4375
 # the independent random streams of one seed: drawing from one never shifts another
-PATIENT, VISIT, DWI_NOISE, BOLD_NOISE, DWI_MOTION, BOLD_MOTION = range(6)
+PATIENT, VISIT, DWI_NOISE, BOLD_NOISE, DWI_MOTION, BOLD_MOTION, OPPOSITE_NOISE = range(7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

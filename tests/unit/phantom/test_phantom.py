@@ -1,4 +1,5 @@
 import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -131,7 +132,7 @@ def test_left_and_right_differ(trial):
     difference = np.array([fa[f"{pair}_L"] - fa[f"{pair}_R"] for pair in pairs])
     assert np.median(difference) > 0.025
     # a mirrored image shows other directions, not only other values
-    points = np.array([[-30.0, -10.0, 45.0], [-26.0, -17.0, 24.0], [-20.0, 30.0, 20.0]])
+    points = np.array([[-30.0, -10.0, 45.0], [-40.0, -60.0, 40.0], [-20.0, 30.0, 20.0]])
     left = tract_field(points).direction
     mirrored = tract_field(points * [-1, 1, 1]).direction * [-1, 1, 1]
     assert np.abs((left * mirrored).sum(axis=1)).max() < 0.995
@@ -180,6 +181,28 @@ def test_motion_moves_the_head_and_turns_what_the_gradients_see():
         for other in (moving, still)
     )
     assert error < 0.35 * size
+
+
+def test_distortion_shifts_along_the_second_axis_and_opposite_polarities_mirror_it():
+    settings = {"voxel_size": 4.0, "n_directions": 0, "n_b0": 1, "snr": None}
+    oblique = random_pose(np.random.default_rng(1), rotation_sd=6.0).rotation
+    one, other, none = (
+        simulate_dwi(distortion_mm=mm, oblique=oblique, **settings) for mm in (6.0, -6.0, 0.0)
+    )
+    np.testing.assert_array_equal(one.fa, none.fa)
+    rows = np.arange(none.data.shape[1])
+    middle = [
+        float((dwi.data[..., 0].sum(axis=(0, 2)) * rows).sum() / dwi.data.sum())
+        for dwi in (one, other, none)
+    ]
+    frontal = [np.flatnonzero(dwi.data[22, :, 17, 0] > 150).max() for dwi in (one, none, other)]
+    assert frontal[0] > frontal[1] > frontal[2]
+    assert middle[0] != middle[1]
+    # a shift moves signal along a line of the image and loses none
+    lines = [dwi.data[..., 0].sum(axis=1) for dwi in (one, other, none)]
+    inner = lines[2] > 5000
+    for line in lines[:2]:
+        assert np.abs(line[inner] / lines[2][inner] - 1).mean() < 0.02
 
 
 def test_planted_coupling_is_found_in_long_series():
@@ -297,6 +320,25 @@ def test_sessions_are_five_to_seven_months_apart(trial):
         assert first.acquired.strftime("%Y-%m-%dT%H:%M:%S") in table.read_text()
     assert not np.allclose(truth.visits[0].pose.rotation, truth.visits[1].pose.rotation)
     assert isinstance(truth.visits[0].pose, Pose)
+
+
+def test_a_distorted_trial_comes_with_the_opposite_polarity(tmp_path):
+    simulate_trial(tmp_path, n_patients=1, n_visits=1, distortion_mm=5.0, **SMALL)
+    (fieldmap,) = tmp_path.rglob("*_epi.json")
+    metadata = json.loads(fieldmap.read_text())
+    assert metadata["PhaseEncodingDirection"] == "j"
+    target = tmp_path / metadata["IntendedFor"].removeprefix("bids::")
+    series = nib.load(target)
+    opposite = nib.load(fieldmap.with_name(fieldmap.name.replace(".json", ".nii.gz")))
+    np.testing.assert_array_equal(series.affine, opposite.affine)
+    assert (
+        json.loads(target.with_name(target.name.replace(".nii.gz", ".json")).read_text())[
+            "PhaseEncodingDirection"
+        ]
+        == "j-"
+    )
+    first, second = (np.asarray(image.dataobj)[..., 0] for image in (series, opposite))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] < 0.995
 
 
 @pytest.mark.slow
