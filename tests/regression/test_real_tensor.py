@@ -110,7 +110,9 @@ def test_all_23_wrong_tables_are_found(shared_data, name):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("name", [CD01[0], CD01[5], OTHERS[3]])
+@pytest.mark.parametrize(
+    "name", [CD01[5], *(pytest.param(n, marks=pytest.mark.slow) for n in (CD01[0], OTHERS[3]))]
+)
 def test_long_voxels_raise_no_alarm(shared_data, name, axis):
     data, bvals, bvecs, affine = load(shared_data, name)
     half = data.shape[axis] // 2
