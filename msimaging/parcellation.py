@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from msimaging.errors import Finding, InputError, raise_on_errors
 
@@ -316,17 +315,16 @@ def _parcel_sums(
     parcel: NDArray[np.int64],
     n_parcels: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return sums (T, P), and which voxels are finite throughout; a few volumes at a time."""
-    n_volumes, n_voxels = bold.shape[3], len(parcel)
-    member = sparse.csr_array(
-        (np.ones(n_voxels), (parcel, np.arange(n_voxels))), shape=(n_parcels, n_voxels)
-    )
-    sums, finite = np.empty((n_volumes, n_parcels)), np.ones(n_voxels, dtype=bool)
-    for start in range(0, n_volumes, 16):
-        x, y, z = voxels
-        block = bold[x, y, z, start : start + 16].astype(np.float64)
-        finite &= np.isfinite(block).all(axis=1)
-        sums[start : start + 16] = (member @ block).T
+    """Return sums (T, P), and which voxels are finite throughout; one volume at a time."""
+    n_volumes = bold.shape[3]
+    # NIfTI images lie in memory with the first axis fastest: no copy is made of such a series
+    series = bold.reshape(-1, n_volumes, order="F")
+    place = np.ravel_multi_index(voxels, bold.shape[:3], order="F")
+    sums, finite = np.empty((n_volumes, n_parcels)), np.ones(len(parcel), dtype=bool)
+    for volume in range(n_volumes):
+        values = series[place, volume]
+        finite &= np.isfinite(values)
+        sums[volume] = np.bincount(parcel, weights=values, minlength=n_parcels)
     return sums, finite
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from nilearn import datasets
 from numpy.typing import NDArray
 
-Contrast = Literal["T1w", "white matter"]
+Contrast = Literal["white matter", "BOLD"]
+#: Brightness of grey and white matter in gradient-echo EPI, where CSF is 1.
+_EPI_GREY, _EPI_WHITE = 0.8, 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,7 @@ class Template:
     Attributes
     ----------
     data : (X, Y, Z) ndarray
-        T1-weighted intensity or probability of white matter.
+        Share of white matter, or a mixture of tissues that looks like a BOLD image.
     mask : (X, Y, Z) ndarray of bool
         The brain.
     white_matter, csf : (X, Y, Z) ndarray
@@ -40,8 +42,9 @@ def load_template(contrast: Contrast, *, resolution: int) -> Template:
 
     Parameters
     ----------
-    contrast : {"T1w", "white matter"}
-        The white-matter map resembles FA, the T1w image resembles T1w scans.
+    contrast : {"white matter", "BOLD"}
+        The white-matter map resembles FA; for BOLD, tissues are mixed to the brightness that they
+        have in gradient-echo EPI, which is the reverse of a T1w image.
     resolution : int
         Voxel size in whole mm.
 
@@ -55,14 +58,30 @@ def load_template(contrast: Contrast, *, resolution: int) -> Template:
     white = np.asarray(white_image.dataobj, dtype=np.float32)
     grey_image = datasets.load_mni152_gm_template(resolution=resolution)
     grey = np.asarray(grey_image.dataobj, dtype=np.float32)
-    data = white
-    if contrast == "T1w":
-        head = datasets.load_mni152_template(resolution=resolution)
-        data = np.asarray(head.dataobj, dtype=np.float32)
+    csf = np.where(brain, np.clip(1 - white - grey, 0, 1), 0).astype(np.float32)
     return Template(
-        data=data,
+        data=white if contrast == "white matter" else csf + _EPI_GREY * grey + _EPI_WHITE * white,
         mask=brain,
         white_matter=white,
-        csf=np.where(brain, np.clip(1 - white - grey, 0, 1), 0).astype(np.float32),
+        csf=csf,
         affine=np.asarray(white_image.affine, dtype=np.float64),
     )
+
+
+def template_grid(*, resolution: int) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return shape and affine of the template at a voxel size, without loading its images.
+
+    Parameters
+    ----------
+    resolution : int
+        Voxel size in whole mm.
+
+    Returns
+    -------
+    shape : tuple of three ints
+        Voxels.
+    affine : (4, 4) ndarray
+        Voxels to MNI coordinates in mm.
+    """
+    image = datasets.load_mni152_brain_mask(resolution=resolution)
+    return image.shape, np.asarray(image.affine, dtype=np.float64)

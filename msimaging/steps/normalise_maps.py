@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msimaging.atlases.templates import load_template
+from msimaging.atlases.templates import template_grid
 from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.spatial.resampling import resample_image
 from msimaging.steps.carrying import template_to_visit
@@ -41,7 +41,7 @@ def normalise_maps(
     out_maps : sequence of str
         Results, in the same order.
     """
-    template = load_template("T1w", resolution=resolution)
+    shape, affine = template_grid(resolution=resolution)
     way = template_to_visit(from_template, midpoint, session)
     for path, measure, out_map in zip(maps, measures, out_maps, strict=True):
         volume = read_volume(path, ndim=3)
@@ -49,13 +49,13 @@ def normalise_maps(
             volume.data,
             volume.affine,
             target_to_source=way,
-            target_shape=template.data.shape,
-            target_affine=template.affine,
+            target_shape=shape,
+            target_affine=affine,
             interpolation="bspline",
         )
         metric = SCALAR_METRICS[measure]
         # the spline may overshoot at the rim of the brain by a hair
-        write_volume(out_map, np.clip(moved, *metric.bounds), template.affine)
+        write_volume(out_map, np.clip(moved, *metric.bounds), affine)
         describe(
             out_map,
             metric.description,

@@ -37,7 +37,7 @@ rule build_bold_space:
     params:
         code=code("build_space"),
         sessions=sessions_of_patient("bold"),
-        contrast="T1w",
+        contrast="BOLD",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
         seed=SETTINGS["seed"],
     threads: 1
