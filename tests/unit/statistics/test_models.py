@@ -164,23 +164,12 @@ def test_parametric_bootstrap_is_seeded_and_has_a_floor():
 
 @pytest.mark.parametrize("n", [5, 10])
 def test_null_slopes_are_rejected_in_one_of_twenty(n):
-    trials = 400
+    trials = 250
     slopes = np.zeros(trials)
     for trial in range(trials):
         table = simulated_visits(1000 * n + trial, n, (0, 1, 3, 6))
         slopes[trial] = patient_slopes(table, outcome="score").effect.p
     assert np.mean(slopes <= 0.05) == pytest.approx(0.05, abs=0.025)
-
-
-@pytest.mark.slow
-def test_mixed_model_of_five_patients_under_the_null():
-    p, z = [], []
-    for trial in range(400):
-        term = mixed_model(simulated_visits(trial, 5, (0, 1, 3, 6)), outcome="score").term("months")
-        p.append(term.p)
-        z.append(2 * stats.norm.sf(abs(term.statistic)))
-    assert np.mean(np.array(p) <= 0.05) < 0.075
-    assert np.mean(np.array(z) <= 0.05) > 0.09
 
 
 def test_anorexia_ancova_as_r_prints_it():

