@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 
 from msimaging.errors import Finding, InputError
 
-_N_SHIFTS = 16  # to each side
+_N_SHIFTS = 12  # to each side
 _LARGEST_SHIFT = 0.9  # voxels
 _WINDOW = 3  # differences of neighbours on which variation is counted
 _LINES = 64  # lines in one matrix product: the result stays within a core's cache
