@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Mapping
@@ -15,13 +14,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from msimaging.reporting.content import (
-    FigureContent,
     PatientContent,
     ReportContent,
     SectionContent,
     TableContent,
-    VolumeContent,
 )
+from msimaging.reporting.pictures import display_width, inline_svg, picture_source, volume_list
 from msimaging.reporting.privacy import shareable, without_identifying
 from msimaging.reporting.verdicts import EXPLANATION, summary, verdicts
 
@@ -160,6 +158,7 @@ def _environment(content: ReportContent) -> jinja2.Environment:
     environment.filters |= {
         "picture": picture_source,
         "inline_svg": inline_svg,
+        "display_width": display_width,
         "cells": lambda table: [[_cell(value) for value in row] for row in table_rows(table)],
         "volumes": volume_list,
         "page_name": page_name,
@@ -198,64 +197,3 @@ def _cell(value: object) -> dict[str, str]:
     if isinstance(value, (int, float, np.integer, np.floating)):
         return {"text": f"{value:.4g}", "sort": repr(float(value)), "kind": "number"}
     return {"text": str(value), "sort": str(value).casefold(), "kind": "text"}
-
-
-def picture_source(figure: FigureContent) -> str:
-    """Return a picture as a data address.
-
-    Parameters
-    ----------
-    figure : FigureContent
-        SVG or PNG.
-
-    Returns
-    -------
-    str
-        For the ``src`` of an image.
-    """
-    return f"data:{figure.media_type};base64,{base64.b64encode(figure.picture).decode()}"
-
-
-def inline_svg(figure: FigureContent) -> Markup:
-    """Return an SVG of our own making as part of the page, so that its links work.
-
-    Parameters
-    ----------
-    figure : FigureContent
-        SVG from `figures.style.render`, which escapes every text in it.
-
-    Returns
-    -------
-    Markup
-        The ``svg`` element without the file's head.
-    """
-    text = figure.picture.decode("utf-8")
-    start = text.index("<svg")
-    return Markup(text[start:])  # noqa: S704 drawn by ourselves, texts escaped by matplotlib
-
-
-def volume_list(volumes: tuple[VolumeContent, ...]) -> list[dict[str, object]]:
-    """Return the volumes as the viewer reads them.
-
-    Parameters
-    ----------
-    volumes : tuple of VolumeContent
-        Background first.
-
-    Returns
-    -------
-    list of dict
-        Plain values for JSON.
-    """
-    return [
-        {
-            "name": volume.name,
-            "data": base64.b64encode(volume.nifti).decode(),
-            "cal_min": volume.cal_min,
-            "cal_max": volume.cal_max,
-            "colormap": volume.colormap,
-            "colormapNegative": volume.colormap_negative,
-            "opacity": volume.opacity,
-        }
-        for volume in volumes
-    ]

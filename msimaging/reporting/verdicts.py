@@ -7,11 +7,12 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 RELIABLE = "detectable and reliable"
-DETECTABLE = "detectable, not reliable"
-UNSURE = "reliable size, not detectable"
-RESCAN_UNKNOWN = "detectable, rescan unknown"
+DETECTABLE = "detectable but not reliable"
+UNSURE = "large but not detectable"
+RESCAN_UNKNOWN = "detectable (rescans unknown)"
 NOISE = "within the noise"
 UNKNOWN = "not judged"
+_PHRASES = (RELIABLE, DETECTABLE, RESCAN_UNKNOWN, UNSURE, NOISE, UNKNOWN)
 
 EXPLANATION = (
     "Detectable: larger than the noise of these two scans. Reliable: larger than what an untreated "
@@ -78,15 +79,14 @@ def summary(changes: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        For example "RD: 2 of 20 detectable and reliable, 3 detectable, not reliable."
+        For example "RD: of 20, 2 detectable and reliable, 18 within the noise."
     """
     if changes.empty:
         return ["No pair of visits to compare."]
     told = changes.assign(verdict=verdicts(changes))
     sentences = []
     for measure, rows in told.groupby("measure", sort=False):
-        counts = rows["verdict"].value_counts(sort=False)
-        parts = [f"{counts[name]} {name}" for name in counts.index if name != NOISE]
-        rest = f"{counts.get(NOISE, 0)} {NOISE}"
-        sentences.append(f"{str(measure).upper()}: of {len(rows)}, {', '.join([*parts, rest])}.")
+        counts = rows["verdict"].value_counts()
+        parts = [f"{counts[phrase]} {phrase}" for phrase in _PHRASES if phrase in counts]
+        sentences.append(f"{str(measure).upper()}: of {len(rows)}, {', '.join(parts)}.")
     return sentences

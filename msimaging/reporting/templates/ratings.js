@@ -46,5 +46,5 @@ form.addEventListener("submit", (event) => {
   link.href = URL.createObjectURL(new Blob([asTable()], { type: "text/tab-separated-values" }));
   link.download = "ratings.tsv";
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 });

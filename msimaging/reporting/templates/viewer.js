@@ -29,6 +29,7 @@
   }
   viewer.setSliceType(viewer.sliceTypeMultiplanar);
   viewer.drawScene();
+  canvas.niivue = viewer; // for the console
   state(`ready ${viewer.volumes.length}`);
 })().catch((error) => {
   document.documentElement.dataset.viewer = "failed";
