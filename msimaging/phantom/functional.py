@@ -20,7 +20,7 @@ from msimaging.phantom.head import STRAIGHT, TEMPLATE_HEAD, Head, Pose, grid_poi
 BETWEEN_Z = 0.10
 NODE_REACH = 9.0
 BOLD_GREY, BOLD_WHITE, BOLD_FLUID = 500.0, 400.0, 650.0
-NODE_PERCENT = 1.0
+NODE_PERCENT = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +268,9 @@ def _voxel_series(
     base = tissue.grey * BOLD_GREY + tissue.white * BOLD_WHITE + tissue.fluid * BOLD_FLUID
     there = np.flatnonzero(base > 1e-3)
     distance, node = cKDTree(planted_nodes().centres).query(points[there])
-    carries = np.where(distance <= NODE_REACH, tissue.grey[there] * NODE_PERCENT / 100, 0)
+    carries = np.where(
+        distance <= NODE_REACH, np.clip(2 * tissue.grey[there], 0, 1) * NODE_PERCENT / 100, 0
+    )
     # a leak of a third: what the fluid and the white matter do shows weakly everywhere
     leak = np.stack([tissue.white, tissue.fluid], axis=1)[there] * 2 / 3 + 1 / 3
     common = (leak @ percent[:, :2].T + percent[:, 2]) / 100
