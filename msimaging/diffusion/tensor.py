@@ -9,6 +9,7 @@ import numpy as np
 from dipy.core.gradients import GradientTable
 from dipy.reconst.dti import TensorFit, TensorModel, wls_fit_tensor
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from msimaging.diffusion.least_squares import (
     MAX_WEIGHT_SPREAD,
@@ -82,7 +83,9 @@ def fit_tensor(
         model = TensorModel(
             gtab, fit_method=method.upper(), return_S0_hat=True, min_signal=min_signal
         )
-    return model.fit(data, mask=mask)
+    # small products: threads of the library would wait for each other, up to five times as long
+    with threadpool_limits(limits=1, user_api="blas"):
+        return model.fit(data, mask=mask)
 
 
 def clamped_signals(

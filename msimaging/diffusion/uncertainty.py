@@ -11,6 +11,7 @@ from dipy.core.gradients import GradientTable
 from dipy.reconst.dti import TensorModel
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from msimaging.diffusion.least_squares import (
     MAX_WEIGHT_SPREAD,
@@ -142,12 +143,15 @@ def _resamples(
     order = np.argsort(cubes, kind="stable")
     for number, start in enumerate(range(0, len(signal), _BLOCK)):
         block = order[start : start + _BLOCK]
-        tensor, influence = _influence(design, signal[block])
+        # small products: threads of the library would wait for each other
+        with threadpool_limits(limits=1, user_api="blas"):
+            tensor, influence = _influence(design, signal[block])
         # a stream per block of voxels, so that memory stays bounded
         rng = np.random.default_rng([seed, number])
         _, cube = np.unique(cubes[block], return_inverse=True)
         drawn = _draw(rng, (int(cube.max()) + 1, len(design), n_samples))
-        resampled = influence @ drawn[cube] + tensor.T[:, :, None]
+        with threadpool_limits(limits=1, user_api="blas"):
+            resampled = influence @ drawn[cube] + tensor.T[:, :, None]
         evals = symmetric_evals(np.moveaxis(resampled, 1, 0))
         evals = evals.clip(min=floor)
         evals[~np.abs(influence).max(axis=(1, 2)).astype(bool)] = 0.0
