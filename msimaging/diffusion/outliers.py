@@ -2,6 +2,7 @@
 
 When the head moves during the diffusion weighting, the signal of a whole slice is lost. The mean
 of each slice is compared with the mean of its prediction (see ``prediction``); its log-ratio is
+compared with the slices around (which head motion changes alike) and
 put on the scale of its peers' spread. Found slices no longer predict others, and all are judged
 again, until no new one is found.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from msimaging.diffusion.prediction import prediction_matrix, shell_labels
 from msimaging.errors import Finding, InputError
@@ -19,9 +21,11 @@ from msimaging.errors import Finding, InputError
 Array = NDArray[np.float64]
 
 _FLOOR = 1e-3  # of the median signal in the mask: keeps logarithms finite
-_MIN_VOXELS = 20  # fewer voxels of the mask in a slice say nothing
+_MIN_VOXELS = 20  # fewer voxels inside the mask's rim say nothing about a slice
 _MIN_LOSS = 0.1  # a loss below a tenth is not called a drop-out, however sharp the statistic
 _MAX_ROUNDS = 5
+_WIDEST = 3.0  # times the shell's spread
+_NEIGHBOURS = 3  # slices to each side: more than a burst of drop-outs spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +92,18 @@ def replace_dropped_slices(
     Notes
     -----
     Slice-wise z-scores and replacement follow Andersson et al. (2016, NeuroImage 141:556-572).
+    Slices with fewer than 20 voxels inside the mask's rim are not judged.
     A volume that no other of its shell can predict (a single b=0) is never called an outlier.
     """
     data = np.asarray(data)
     _check(data, bvals, bvecs, mask, slice_axis, threshold)
     slices = np.moveaxis(data, slice_axis, 2)
     inside = np.moveaxis(np.asarray(mask, dtype=bool), slice_axis, 2)
+    core = ndimage.binary_erosion(inside)  # motion moves the rim in and out of the head
     floor = _FLOOR * max(float(np.median(slices[inside])), 1e-6)
     outliers = np.zeros((slices.shape[2], len(bvals)), dtype=bool)
     for _ in range(_MAX_ROUNDS):
-        ratios = _log_ratios(slices, inside, (bvals, bvecs), outliers, floor)
+        ratios = _beside_neighbours(_log_ratios(slices, core, (bvals, bvecs), outliers, floor))
         z_scores = _robust_z(ratios, bvals, outliers)
         found = (z_scores < -threshold) & (ratios < np.log(1 - _MIN_LOSS))
         if (found == outliers).all():
@@ -136,20 +142,40 @@ def _log_ratios(
     return ratios
 
 
+def _beside_neighbours(ratios: Array) -> Array:
+    """Take out what neighbouring slices of the volume share: head motion, not a drop-out."""
+    shared = np.full(ratios.shape, np.nan)
+    for k in range(len(ratios)):
+        near = ratios[max(0, k - _NEIGHBOURS) : k + _NEIGHBOURS + 1]
+        known = ~np.isnan(near).all(axis=0)
+        shared[k, known] = np.nanmedian(near[:, known], axis=0)
+    alone: Array = ratios - shared
+    return alone
+
+
 def _robust_z(ratios: Array, bvals: Array, outliers: NDArray[np.bool_]) -> Array:
-    """Centre each slice on its shell and scale by the shell's spread, outliers not counted."""
+    """Centre each slice on its shell and scale by its spread, outliers not counted.
+
+    The spread is that of the slice, at least that of the whole shell and at most a few times as
+    much: slices at the ends of the head vary more, few volumes may agree by chance, and several
+    drop-outs in one slice must not hide each other.
+    """
     labels = shell_labels(bvals)
     z_scores = np.full(ratios.shape, np.nan)
     for label in np.unique(labels):
         of_shell = ratios[:, labels == label]
-        if np.isnan(of_shell).all():
-            continue
         peers = np.where(outliers[:, labels == label], np.nan, of_shell)
         known = ~np.isnan(peers).all(axis=1)
-        middle = np.full((len(peers), 1), np.nan)
-        middle[known, 0] = np.nanmedian(peers[known], axis=1)
-        spread = 1.4826 * np.nanmedian(np.abs(peers - middle))
-        z_scores[:, labels == label] = (of_shell - middle) / max(spread, 1e-9)
+        if not known.any():
+            continue
+        middle = np.nanmedian(peers[known], axis=1, keepdims=True)
+        away = np.abs(peers[known] - middle)
+        common = np.nanmedian(away)
+        own = np.nanmedian(away, axis=1, keepdims=True)
+        spread = 1.4826 * np.clip(own, common, _WIDEST * common)
+        rows = np.full(of_shell.shape, np.nan)
+        rows[known] = (of_shell[known] - middle) / np.maximum(spread, 1e-9)
+        z_scores[:, labels == label] = rows
     return z_scores
 
 

@@ -1,8 +1,8 @@
 """Denoising, unringing and motion against MRtrix3 on one volume: times, memory, ratios.
 
 Run as ``python tests/benchmarks/bench_preprocessing.py --shape 96 96 40 --volumes 33``; peers
-not on the path are left out. Each of our steps runs in a process of its own, so that its peak memory
-is its own; times of ours include reading and writing of the volume, as the peers' do.
+not on the path are left out. Each of our steps runs in a process of its own, so that its peak
+memory is its own; times of ours include reading and writing the volume, as the peers' do.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def series():
     truth = s0[..., None] * np.exp(-bvals * (4e-4 + 1.1e-3 * (fibre @ bvecs.T) ** 2))
     noise = rng.normal(0, SIGMA, (2, *truth.shape))
     data = np.hypot(truth + noise[0], noise[1])
-    judged = mask.sum(axis=(0, 1)) >= 20
+    judged = ndimage.binary_erosion(mask).sum(axis=(0, 1)) >= 20
     dropped = (rng.random((SHAPE[2], 46)) < 0.05) & judged[:, None]
     dropped[:, 0] = False
     loss = np.where(dropped, rng.uniform(0.4, 0.9, dropped.shape), 0)
@@ -65,6 +65,14 @@ def test_clean_series_has_no_outliers(series):
     rng = np.random.default_rng(3)
     clean = np.abs(truth + rng.normal(0, SIGMA, truth.shape))
     assert replace_dropped_slices(clean, **arguments).share == 0
+
+
+def test_head_motion_is_not_taken_for_drop_outs(series):
+    _, truth, _, arguments = series
+    rng = np.random.default_rng(8)
+    moved = [ndimage.shift(truth[..., n], rng.uniform(-1, 1, 3), order=1) for n in range(46)]
+    moved = np.abs(np.stack(moved, -1) + rng.normal(0, SIGMA, truth.shape))
+    assert replace_dropped_slices(moved, **arguments).share < 0.01
 
 
 def test_slices_along_another_axis(series):
