@@ -24,7 +24,7 @@ _FLOOR = 1e-3  # of the median signal in the mask: keeps logarithms finite
 _MIN_VOXELS = 20  # fewer voxels inside the mask's rim say nothing about a slice
 _MIN_LOSS = 0.1  # a loss below a tenth is not called a drop-out, however sharp the statistic
 _MAX_ROUNDS = 5
-_WIDEST = 3.0  # times the shell's spread
+_WIDEST = 6.0  # times the shell's spread
 _NEIGHBOURS = 3  # slices to each side: more than a burst of drop-outs spans
 
 
