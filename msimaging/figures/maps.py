@@ -116,6 +116,7 @@ def draw_scalar_maps(
     plane: Plane = "axial",
     slices_mm: Sequence[float] | None = None,
     n_slices: int = 3,
+    extent: NDArray[Any] | None = None,
     style: FigureStyle = DEFAULT_STYLE,
 ) -> Figure:
     """Draw scalar maps: a row per measure; each slice with its visits side by side.
@@ -132,6 +133,9 @@ def draw_scalar_maps(
         Positions along the normal [mm]; else `n_slices` spread over the middle of what is shown.
     n_slices : int
         Number of slices when no positions are given.
+    extent : NDArray (X, Y, Z), optional
+        Volume whose non-zero part sets crop and slices, so that several figures fit on each other;
+        else all panels together.
     style : FigureStyle
         Appearance.
 
@@ -147,7 +151,7 @@ def draw_scalar_maps(
     """
     _check_panels(panels)
     _check_windows(panels)
-    view = choose_view([p.data for p in panels], affine, plane, slices_mm, n_slices)
+    view = choose_view(_shown(panels, extent), affine, plane, slices_mm, n_slices)
     labels = list(dict.fromkeys(p.label for p in panels))
     visits = list(dict.fromkeys(p.visit for p in panels))
     columns = [(index, visit) for index in view.indices for visit in visits]
@@ -177,6 +181,7 @@ def draw_change_maps(
     plane: Plane = "axial",
     slices_mm: Sequence[float] | None = None,
     n_slices: int = 5,
+    extent: NDArray[Any] | None = None,
     style: FigureStyle = DEFAULT_STYLE,
 ) -> Figure:
     """Draw maps of change on slices, colours symmetric about zero, over a grey background.
@@ -189,7 +194,7 @@ def draw_change_maps(
         Voxel to world (RAS); any orientation. Left is drawn on the left.
     background : NDArray (X, Y, Z), optional
         Grey picture below the change, for example the mean b=0 image.
-    plane, slices_mm, n_slices, style
+    plane, slices_mm, n_slices, extent, style
         As for `draw_scalar_maps`.
 
     Returns
@@ -203,8 +208,9 @@ def draw_change_maps(
         When grids differ.
     """
     _check_panels(panels)
-    base = [panel.data for panel in panels] if background is None else [background]
-    view = choose_view(base, affine, plane, slices_mm, n_slices)
+    view = choose_view(
+        _shown(panels, background if extent is None else extent), affine, plane, slices_mm, n_slices
+    )
     labels = [panel.label for panel in panels]
     figure, cells, bars = _grid_of_slices(view, labels, list(view.indices), style)
     for row, panel in enumerate(panels):
@@ -218,6 +224,12 @@ def draw_change_maps(
             _outline(axes, panel, view, index)
             _colour_bar(figure, bars[row], image, f"change of {panel.label}", panel.units)
     return figure
+
+
+def _shown(
+    panels: Sequence[ScalarMapPanel] | Sequence[ChangeMapPanel], extent: NDArray[Any] | None
+) -> list[NDArray[Any]]:
+    return [panel.data for panel in panels] if extent is None else [extent]
 
 
 def _masked_cut(panel: ChangeMapPanel, view: SliceView, index: int) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from msimaging.reporting.verdicts import EXPLANATION, summary, verdicts
 
 VIEWER_FILE = "niivue.js"
 MOST_ROWS = 3000
+SHARED_COLUMNS = ("baseline", "follow_up", "modality", "atlas", "measure")
 CHANGE_COLUMNS = (
     *("baseline", "follow_up", "modality", "atlas", "label", "measure", "baseline_value"),
     *("follow_up_value", "change", "percent_change", "ci_low", "ci_high", "sdc", "verdict"),
@@ -101,11 +102,21 @@ def change_table(changes: pd.DataFrame) -> TableContent:
     Returns
     -------
     TableContent
-        Fewer columns, one more.
+        Without the columns that say the same in every row; these go into the caption.
     """
     told = changes.assign(verdict=verdicts(changes))
     kept = [name for name in CHANGE_COLUMNS if name in told.columns]
-    return TableContent(title="Changes of regions and networks", table=told[kept])
+    same = [name for name in kept[:-1] if _says_the_same(told[name]) and name in SHARED_COLUMNS]
+    facts = "; ".join(f"{name.replace('_', ' ')}: {told[name].iloc[0]}" for name in same)
+    return TableContent(
+        title="Changes of regions and networks",
+        caption=f"Of all rows: {facts}." if facts else "",
+        table=told[[name for name in kept if name not in same]],
+    )
+
+
+def _says_the_same(column: pd.Series[Any]) -> bool:
+    return len(column) > 0 and len(column.unique()) == 1
 
 
 def _share(content: ReportContent) -> ReportContent:

@@ -71,6 +71,22 @@ def test_visits_share_slices_and_windows_and_stand_side_by_side():
     assert "z = -6 mm" in [text.get_text() for text in pictures[0].texts]
 
 
+def test_an_extent_makes_separate_figures_fit_on_each_other():
+    small = np.zeros(SHAPE)
+    small[8:12, 10:14, 4:6] = 0.5
+    extent = _volume(RAS)
+    figures = [draw_scalar_maps([_panel(d)], RAS, extent=extent) for d in (small, extent)]
+    shapes, places = zip(
+        *(
+            (axes.images[0].get_array().shape, axes.texts[-1].get_text())
+            for axes in (_pictures(figure)[0] for figure in figures)
+        ),
+        strict=True,
+    )
+    assert shapes[0] == shapes[1] == (24, 20)
+    assert places[0] == places[1]
+
+
 def test_anisotropic_voxels_keep_their_shape():
     figure = draw_scalar_maps([_panel(_volume(RAS))], RAS, plane="coronal", n_slices=1)
     (axes,) = _pictures(figure)

@@ -1,0 +1,120 @@
+"""Through the glass brain: change maps and edges in template space, drawn by nilearn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
+from nilearn import plotting
+from numpy.typing import NDArray
+
+from msimaging.figures.style import DEFAULT_STYLE, FigureStyle, new_figure, styled
+
+
+@styled
+def draw_glass_change(
+    change: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    *,
+    limit: float,
+    threshold: float,
+    label: str,
+    units: str = "",
+    style: FigureStyle = DEFAULT_STYLE,
+) -> Figure:
+    """Draw a change map in MNI space as seen through a glass brain.
+
+    Parameters
+    ----------
+    change : NDArray (X, Y, Z)
+        Follow-up minus baseline; not finite means no value.
+    affine : NDArray (4, 4)
+        Voxel to MNI space.
+    limit : float
+        The colours run from ``-limit`` to ``+limit``.
+    threshold : float
+        Smaller changes are not shown.
+    label, units : str
+        What changed.
+    style : FigureStyle
+        Appearance.
+
+    Returns
+    -------
+    Figure
+        Two columns wide. Left is on the left.
+    """
+    figure = new_figure(style.double_width_mm, 60, layout=None)
+    plotting.plot_glass_brain(
+        Nifti1Image(np.nan_to_num(change).astype(np.float32), affine),
+        threshold=threshold,
+        vmin=-limit,
+        vmax=limit,
+        plot_abs=False,
+        cmap=style.diverging_map,
+        colorbar=True,
+        symmetric_cbar=True,
+        display_mode="lyrz",
+        figure=figure,
+        axes=(0, 0, 1, 0.94),
+    )
+    figure.text(0.01, 0.99, f"change of {label} [{units}]" if units else label, va="top")
+    return figure
+
+
+@styled
+def draw_glass_connectome(
+    difference: NDArray[np.float64],
+    coordinates: NDArray[np.float64],
+    *,
+    shown: NDArray[np.bool_],
+    limit: float,
+    node_colours: Any = "k",
+    units: str = "z",
+    style: FigureStyle = DEFAULT_STYLE,
+) -> Figure:
+    """Draw chosen edges of a difference of connectivity in a glass brain.
+
+    Parameters
+    ----------
+    difference : NDArray (P, P)
+        Follow-up minus baseline.
+    coordinates : NDArray (P, 3)
+        Places of the parcels in MNI space [mm].
+    shown : NDArray of bool (P, P)
+        Edges to be drawn, for example those whose interval excludes zero.
+    limit : float
+        The colours run from ``-limit`` to ``+limit``.
+    node_colours : colour or sequence of colours, (P,)
+        Colours of the parcels.
+    units : str
+        What the values are.
+    style : FigureStyle
+        Appearance.
+
+    Returns
+    -------
+    Figure
+        Two columns wide. Left is on the left.
+    """
+    figure = new_figure(style.double_width_mm, 60, layout=None)
+    edges = np.where(shown & np.isfinite(difference), difference, 0.0)
+    np.fill_diagonal(edges, 0.0)
+    plotting.plot_connectome(
+        edges,
+        coordinates,
+        node_size=4,
+        node_color=node_colours,
+        edge_cmap=style.diverging_map,
+        edge_vmin=-limit,
+        edge_vmax=limit,
+        edge_kwargs={"linewidth": 0.8},
+        display_mode="lyrz",
+        colorbar=True,
+        figure=figure,
+        axes=(0, 0, 1, 0.94),
+    )
+    figure.text(0.01, 0.99, f"change of connectivity [{units}]", va="top")
+    return figure
