@@ -11,6 +11,7 @@ from scipy import special, stats
 from msimaging.statistics.inputs import as_floats, check_fraction, drop_missing, refuse
 
 NAN = float("nan")
+LARGE_T = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +136,7 @@ def standardised_effect(statistic: float, n: int, *, level: float = 0.95) -> Sta
     not in a tail.
     """
     df, root = n - 1, float(np.sqrt(n))
-    tails = np.array([(1 + level) / 2, (1 - level) / 2])
-    low, high = special.nctdtrinc(df, tails, statistic) / root
+    low, high = _noncentrality_limits(statistic, df, level) / root
     correction = hedges_correction(df)
     dz = statistic / root
     return StandardisedEffect(
@@ -149,8 +149,22 @@ def standardised_effect(statistic: float, n: int, *, level: float = 0.95) -> Sta
     )
 
 
+def _noncentrality_limits(statistic: float, df: int, level: float) -> NDArray[np.float64]:
+    tails = np.array([(1 + level) / 2, (1 - level) / 2])
+    if abs(statistic) <= LARGE_T:
+        return np.asarray(special.nctdtrinc(df, tails, statistic))
+    # beyond, only the chance in the SD counts, and the series of the noncentral t never ends
+    ratios = np.sqrt(stats.chi2.ppf(1 - tails, df) / df)
+    return np.asarray(np.sort(statistic * ratios))
+
+
 def hedges_correction(df: float) -> float:
-    """Return the exact factor that takes the bias out of a standardised effect (Hedges 1981)."""
+    """Return the exact factor that takes the bias out of a standardised effect (Hedges 1981).
+
+    NaN below 2 degrees of freedom, where no unbiased estimate exists.
+    """
+    if df < 2:
+        return NAN
     return float(np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2))
 
 

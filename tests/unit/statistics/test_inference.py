@@ -59,6 +59,14 @@ def test_noncentral_t_intervals_of_the_five_patient_trial():
         assert stats.nct.cdf(3.831, 4, limit * np.sqrt(5)) == pytest.approx(tail, abs=1e-6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_of_huge_t_go_on_where_the_noncentral_t_ends(sign):
+    below, above = (standardised_effect(sign * t, 5) for t in (299.9, 300.1))
+    assert above.dz_low == pytest.approx(below.dz_low, rel=2e-3)
+    assert above.dz_high == pytest.approx(below.dz_high, rel=2e-3)
+    assert standardised_effect(sign * 1e9, 5).dz_low < standardised_effect(sign * 1e9, 5).dz_high
+
+
 def test_equal_changes_give_no_t():
     effect = paired_effect([6.1, 6.3, 6.5, 6.0, 5.5], [4.6, 4.8, 5.0, 4.5, 4.0])
     assert effect.estimate == pytest.approx(-1.5)
@@ -81,6 +89,7 @@ def test_five_edss_changes_that_a_t_test_calls_one_in_ten_thousand():
 def test_missing_visits_are_dropped_and_counted():
     effect = paired_effect([1.0, np.nan, 3.0, 4.0], [2.0, 5.0, np.nan, 7.0])
     assert (effect.n, effect.n_missing, effect.estimate) == (2, 2, 2.0)
+    assert np.isnan(effect.hedges_g)  # two patients: no unbiased estimate exists
     alone = paired_effect([1.0, np.nan], [2.5, 2.0])
     assert (alone.n, alone.estimate) == (1, 1.5)
     assert "needs 2" in alone.reason
