@@ -109,19 +109,26 @@ def tissue_at(points: NDArray[np.float64], *, fwhm: float) -> Tissue:
 
 @lru_cache(maxsize=4)
 def _tissue_maps(fwhm: float) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.float64]]:
-    template = datasets.load_mni152_template(resolution=TEMPLATE_VOXEL)
-    white = np.clip(datasets.load_mni152_wm_template(resolution=TEMPLATE_VOXEL).get_fdata(), 0, 1)
-    grey = np.clip(datasets.load_mni152_gm_template(resolution=TEMPLATE_VOXEL).get_fdata(), 0, 1)
-    brain = ndimage.binary_fill_holes(template.get_fdata() > 0.05).astype(np.float64)
-    fluid = np.clip(brain - white - grey, 0, 1)
+    sharp, affine = _sharp_maps()
     # the maps are already as coarse as their own voxels
     sigma = np.sqrt(max(fwhm**2 - TEMPLATE_VOXEL**2, 0.0)) / FWHM_PER_SIGMA / TEMPLATE_VOXEL
-    blurred = tuple(
-        ndimage.gaussian_filter(one, sigma).astype(np.float32) for one in (white, grey, fluid)
-    )
+    blurred = tuple(ndimage.gaussian_filter(one, sigma) for one in sharp)
     for one in blurred:
         one.setflags(write=False)
-    return blurred, np.asarray(template.affine, dtype=np.float64)
+    return blurred, affine
+
+
+@lru_cache(maxsize=1)
+def _sharp_maps() -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.float64]]:
+    template = datasets.load_mni152_template(resolution=TEMPLATE_VOXEL)
+    white, grey = (
+        np.clip(load(resolution=TEMPLATE_VOXEL).get_fdata(), 0, 1)
+        for load in (datasets.load_mni152_wm_template, datasets.load_mni152_gm_template)
+    )
+    brain = ndimage.binary_fill_holes(template.get_fdata() > 0.05)
+    fluid = np.clip(brain - white - grey, 0, 1)
+    maps = tuple(one.astype(np.float32) for one in (white, grey, fluid))
+    return maps, np.asarray(template.affine, dtype=np.float64)
 
 
 def tract_field(points: NDArray[np.float64]) -> TractField:
