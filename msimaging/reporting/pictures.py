@@ -61,11 +61,14 @@ def inline_svg(figure: FigureContent) -> Markup:
     Returns
     -------
     Markup
-        The ``svg`` element without the file's head.
+        The ``svg`` element without the file's head, metadata and namespaces, which HTML knows
+        without being told; so no outside address stands in the page.
     """
     text = figure.picture.decode("utf-8")
-    start = text.index("<svg")
-    return Markup(text[start:])  # noqa: S704 drawn by ourselves, texts escaped by matplotlib
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", head)
+    return Markup(f"{head}>{rest}")  # noqa: S704 drawn by ourselves, texts escaped by matplotlib
 
 
 def volume_list(volumes: tuple[VolumeContent, ...]) -> list[dict[str, object]]:

@@ -74,7 +74,11 @@ def hostile():
 def content():
     """A report of three patients, one of them with a hostile name."""
     names = ("sub-01", HOSTILE, "sub-10")
-    svg = b'<?xml version="1.0"?>\n<svg width="240.9pt"><text>strip</text></svg>'
+    svg = (
+        b'<?xml version="1.0"?>\n<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="240.9pt"'
+        b' xmlns="http://www.w3.org/2000/svg"><metadata>\n<a b="http://purl.org/dc/"/></metadata>'
+        b'<a xlink:href="patient-sub-01.html"><text>strip</text></a></svg>'
+    )
     strips = FigureContent(
         title="Motion", caption=QUOTES, picture=svg, media_type="image/svg+xml", inline=True
     )
