@@ -118,3 +118,40 @@ def draw_glass_connectome(
     )
     figure.text(0.01, 0.99, f"change of connectivity [{units}]", va="top")
     return figure
+
+
+def caption_glass_change(*, limit: float, threshold: float, label: str, units: str = "") -> str:
+    """Return a caption with the colour limits and the threshold used.
+
+    Parameters
+    ----------
+    limit, threshold, label, units
+        As for `draw_glass_change`.
+
+    Returns
+    -------
+    str
+        Plain text.
+    """
+    return (
+        f"Change of {label} (follow-up minus baseline) through a glass brain; colours "
+        f"±{limit:g} {units}".rstrip()
+        + f", smaller than {threshold:g} not shown."
+    )
+
+
+def caption_glass_connectome(*, shown: NDArray[np.bool_], limit: float, units: str = "z") -> str:
+    """Return a caption with the number of edges drawn.
+
+    Parameters
+    ----------
+    shown, limit, units
+        As for `draw_glass_connectome`.
+
+    Returns
+    -------
+    str
+        Plain text.
+    """
+    edges = int(np.triu(shown, k=1).sum())
+    return f"Change of connectivity on {edges} chosen edges; colours ±{limit:g} {units}."

@@ -78,6 +78,30 @@ def draw_carpet(
     return figure
 
 
+def caption_carpet(groups: Sequence[str], *, t_r: float, n_volumes: int) -> str:
+    """Return a caption with the number of rows and volumes.
+
+    Parameters
+    ----------
+    groups : sequence of str, (V,)
+        Tissue or network of each row.
+    t_r : float
+        Repetition time [s].
+    n_volumes : int
+        Number of volumes.
+
+    Returns
+    -------
+    str
+        Plain text.
+    """
+    told = ", ".join(f"{name} {list(groups).count(name)}" for name in dict.fromkeys(groups))
+    return (
+        f"Framewise displacement and standardised time courses of {n_volumes} volumes, one every "
+        f"{t_r:g} s. Rows: {told}."
+    )
+
+
 def _check_lengths(shape: tuple[int, ...], wanted: tuple[int, ...], figure: str) -> None:
     if shape != wanted:
         finding = Finding(

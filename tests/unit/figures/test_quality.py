@@ -4,6 +4,7 @@ import pytest
 
 from msimaging.errors import InputError
 from msimaging.figures.quality import (
+    caption_carpet,
     caption_gradients,
     caption_motion,
     caption_quality_strips,
@@ -29,6 +30,9 @@ def test_carpet_shows_the_rows_given_under_the_motion():
     assert list(carpet.get_yticks()) == [1.5, 3.5]
     (above,) = [line for line in motion.lines if line.get_gid() == "above"]
     np.testing.assert_allclose(above.get_xdata(), [5.0, 10.0])
+    assert "5 volumes, one every 2.5 s. Rows: grey 3, white 1." in caption_carpet(
+        groups, t_r=2.5, n_volumes=5
+    )
 
 
 def test_carpet_refuses_rows_without_names():
