@@ -253,6 +253,13 @@ class Plan:
             found += self.formats("cohort_connectivity_figure", atlas=atlas)
         return found
 
+    def viewer_maps(self) -> list[str]:
+        """Return FA at the earlier visit and change of RD of every pair, for the viewer."""
+        return [
+            *self.of_pairs_ends("dwi", "tensor_map_template", "baseline", param="fa"),
+            *self.of_all_pairs("dwi", "tensor_map_change", param="rd"),
+        ]
+
     def of_pairs_ends(
         self, modality: Modality, key: str, end: Literal["baseline", "follow_up"], **wildcards: str
     ) -> list[str]:

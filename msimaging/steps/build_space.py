@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from msimaging.atlases.templates import Contrast, load_template
+from msimaging.atlases.templates import Template, load_template
 from msimaging.bids.layout import TEMPLATE
 from msimaging.spatial.midpoint import VisitImage, midpoint_space, midpoint_template
 from msimaging.spatial.registration import register_template
 from msimaging.spatial.resampling import resample_image
+from msimaging.spatial.templates import t2_like_template
 from msimaging.spatial.transforms import from_matrix
 from msimaging.steps.records import describe
 from msimaging.volumes import read_labels, read_volume, write_volume
 from msimaging.xfms import write_midpoint, write_transform
 
+Contrast = Literal["white matter", "bright fluid"]
 _LOGGER = logging.getLogger(__name__)
 #: Share of visits in whose brain a voxel must lie to count as the patient's brain.
 _MAJORITY = 0.5
+
+
+def _white_matter(template: Template) -> NDArray[np.float32]:
+    return template.white_matter
+
+
+def _bright_fluid(template: Template) -> NDArray[np.float32]:
+    grey, white = template.grey_matter, template.white_matter
+    return t2_like_template(grey.clip(0, 1), white.clip(0, 1), brain=template.mask)
+
+
+_CONTRASTS: Mapping[Contrast, Callable[[Template], NDArray[np.float32]]] = {
+    "white matter": _white_matter,
+    "bright fluid": _bright_fluid,
+}
 
 
 def build_space(
@@ -43,8 +62,8 @@ def build_space(
         One a visit: FA map or BOLD reference, and brain mask.
     sessions : sequence of str
         Their sessions, in the same order.
-    contrast : {"T1w", "white matter"}
-        The template image that the patient's images resemble.
+    contrast : {"white matter", "bright fluid"}
+        What the images resemble: FA maps the white matter, BOLD and b=0 images a T2-like mixture.
     working_resolution : float
         Voxel size in mm of the nonlinear registration.
     seed : int
@@ -76,11 +95,11 @@ def build_space(
         ],
         axis=0,
     )
-    template = load_template(contrast, resolution=working_resolution)
+    template = load_template(resolution=working_resolution)
     registration = register_template(
         mean,
         space.affine,
-        template.data,
+        _CONTRASTS[contrast](template),
         template.affine,
         subject_mask=brain >= _MAJORITY,
         template_mask=template.mask,

@@ -10,7 +10,7 @@ import pandas as pd
 from msimaging.bids.sidecars import read_acquisition
 from msimaging.longitudinal.change import connectivity_change, visit_change
 from msimaging.longitudinal.comparability import compare_acquisitions
-from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags
+from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags, known_only
 from msimaging.steps.parcel_tables import read_matrix, write_matrix
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
@@ -130,7 +130,7 @@ def network_changes(
             "ci_low": change.ci_low,
             "ci_high": change.ci_high,
             "sdc": np.nan,
-            "detectable": change.detectable,
+            "detectable": known_only(change.detectable, change.standard_error),
             "reliable": None,
             "flags": "",
         }

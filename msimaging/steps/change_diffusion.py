@@ -15,7 +15,7 @@ from msimaging.longitudinal.reliability import (
     published_repeatability,
     smallest_detectable_change,
 )
-from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags
+from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags, known_only
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 from msimaging.volumes import read_volume, write_volume
@@ -144,8 +144,8 @@ def region_changes(
             "ci_low": change.ci_low,
             "ci_high": change.ci_high,
             "sdc": sdc,
-            "detectable": change.detectable,
-            "reliable": is_reliable(change, sdc),
+            "detectable": known_only(change.detectable, change.standard_error),
+            "reliable": known_only(is_reliable(change, sdc), sdc),
             "flags": _region_flags(both, rescan_cov_percent),
         }
     )

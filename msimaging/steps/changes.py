@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from msimaging.errors import Finding
 
 CHANGE_COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -45,6 +48,13 @@ MEASURE_COLUMNS: Mapping[str, str] = MappingProxyType(
         "flags": "What speaks against using the value, separated by semicolons.",
     }
 )
+
+
+def known_only(verdicts: NDArray[np.bool_], basis: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return verdicts as objects, None where the number that they rest on is missing."""
+    known = verdicts.astype(object)
+    known[~np.isfinite(basis)] = None
+    return known
 
 
 def comparability_flags(findings: Iterable[Finding]) -> str:

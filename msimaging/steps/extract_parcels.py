@@ -127,7 +127,7 @@ def _confounds(
     motion: pd.DataFrame,
     repetition_time: float,
 ) -> ConfoundsTable:
-    template = load_template("white matter", resolution=_TISSUE_RESOLUTION)
+    template = load_template(resolution=_TISSUE_RESOLUTION)
     white_matter, csf = (
         resample_image(
             fraction,

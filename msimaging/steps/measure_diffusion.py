@@ -21,6 +21,8 @@ from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import read_labels, read_volume
 
+#: Edge, in voxels, of the cubes within which a scanner's reconstruction ties the noise together.
+_NOISE_BLOCK = 3
 REGION_COLUMNS = {
     "index": "Label of the region in the atlas.",
     "name": "Region.",
@@ -88,6 +90,7 @@ def measure_diffusion(
             labels=carried.labels_img,
             n_samples=n_samples,
             seed=seed,
+            block_voxels=_NOISE_BLOCK,
         )
         place = {int(label): number for number, label in enumerate(errors.region_labels)}
         table = pd.concat(

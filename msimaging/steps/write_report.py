@@ -1,29 +1,255 @@
-"""Step: the HTML report."""
+"""Step: the HTML report, from the tables and figures of a finished study."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msimaging.volumes import whole_file
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from msimaging.figures.style import render
+from msimaging.figures.visits import draw_flow
+from msimaging.provenance import library_versions, version
+from msimaging.reporting.content import (
+    FigureContent,
+    PatientContent,
+    ReportContent,
+    ScanContent,
+    SectionContent,
+    TableContent,
+    VolumeContent,
+)
+from msimaging.reporting.flow import ModalitySteps, flow_numbers
+from msimaging.reporting.methods import methods_text
+from msimaging.reporting.pages import report_pages
+from msimaging.reporting.viewer import niivue_source
+from msimaging.steps.report_methods import step_records
+from msimaging.tables import read_json, read_table, sidecar_of
+from msimaging.volumes import read_volume, whole_file
+
+_BANNER = (
+    "Exploratory and uncontrolled: without a control arm a change after treatment is not a change "
+    "by treatment."
+)
+_STEPS = {
+    "dwi": ModalitySteps(measured="measure_diffusion", compared="change_diffusion"),
+    "bold": ModalitySteps(measured="connect_parcels", compared="change_connectivity"),
+}
+#: Steps of the integer grey values in which the viewer gets its volumes.
+_LEVELS = 1000
 
 
 def write_report(
-    *, study: str, settings: Mapping[str, Any], figures: Sequence[str], out_page: str
+    *,
+    settings: Mapping[str, Any],
+    patients: Sequence[str],
+    ledger: str,
+    measures: str,
+    changes: str,
+    results: str,
+    figures: Sequence[str],
+    maps: Sequence[str],
+    out_page: str,
 ) -> None:
-    """Write the report.
+    """Write every page of the report beside ``index.html``.
 
     Parameters
     ----------
-    study : str
-        Study folder.
     settings : mapping
         Complete settings.
+    patients : sequence of str
+        All patients of the study.
+    ledger, measures, changes, results : str
+        Tables of the cohort.
     figures : sequence of str
-        Figures in the order of the plan.
+        Every figure in every format.
+    maps : sequence of str
+        Baseline FA map and change of RD of every pair of visits, in template space.
     out_page : str
         ``index.html``.
     """
-    with whole_file(out_page) as temporary:
-        temporary.write_text("<!doctype html><title>msimaging</title>", encoding="utf-8")
+    tables = {
+        name: read_table(path)
+        for name, path in (
+            ("ledger", ledger),
+            ("measures", measures),
+            ("changes", changes),
+            ("results", results),
+        )
+    }
+    shown = [path for path in figures if path.endswith(_picture_format(figures))]
+    flow = flow_numbers(tables["ledger"], enrolled=patients, modalities=_STEPS)
+    content = ReportContent(
+        title="msimaging report",
+        banner=_BANNER,
+        version=version(),
+        patients=tuple(_patient(name, tables, shown, maps) for name in patients),
+        patient_table=_patient_table(patients, tables),
+        cohort=_cohort(tables, shown, flow),
+        quality=(_coverage_section(tables["measures"]),),
+        scans=_scans(tables["measures"]),
+        methods=methods_text(step_records(tables["ledger"], settings), versions=library_versions()),
+        ledger=tables["ledger"],
+        viewer=niivue_source() if maps else "",
+    )
+    pages = report_pages(content)
+    last = Path(out_page).name  # the page that the workflow waits for
+    for name in sorted(pages, key=lambda name: name == last):
+        _write(Path(out_page).with_name(name), pages[name])
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _picture_format(figures: Sequence[str]) -> str:
+    return ".png" if any(path.endswith(".png") for path in figures) else ".svg"
+
+
+def _figure(path: str, title: str) -> FigureContent:
+    return FigureContent(
+        title=title,
+        caption=read_json(sidecar_of(path))["Description"],
+        picture=Path(path).read_bytes(),
+        media_type="image/png" if path.endswith(".png") else "image/svg+xml",
+    )
+
+
+def _title(path: str) -> str:
+    stem = Path(path).stem
+    words = [part.split("-", 1)[-1] for part in stem.split("_") if not part.startswith("sub-")]
+    return " ".join(words)
+
+
+def _cohort(
+    tables: Mapping[str, pd.DataFrame], figures: Sequence[str], flow: pd.DataFrame
+) -> tuple[SectionContent, ...]:
+    results = tables["results"]
+    own = [path for path in figures if "/sub-" not in path]
+    diagram = FigureContent(
+        title="Flow of patients",
+        caption="From enrolled to analysed, by modality, with the reasons of those left behind.",
+        picture=render(draw_flow(flow), "png"),
+    )
+    return (
+        SectionContent(title="Patients", figures=(diagram,)),
+        SectionContent(
+            title="Change over patients",
+            paragraphs=(
+                "Each row: mean change with its confidence interval first; then the exact "
+                "sign-flip test, with the smallest p-value that it could have given.",
+            ),
+            figures=tuple(_figure(path, _title(path)) for path in own),
+            tables=(
+                TableContent(
+                    title="Results",
+                    table=results,
+                    caption=f"{len(results)} tests; p_adjusted holds within a family.",
+                ),
+            ),
+        ),
+    )
+
+
+def _patient_table(patients: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    changes, measures = tables["changes"], tables["measures"]
+    rows = []
+    for name in patients:
+        own = changes[changes["participant_id"] == name]
+        visits = measures.loc[measures["participant_id"] == name, "session_id"].nunique()
+        rows.append(
+            {
+                "participant_id": name,
+                "visits": visits,
+                "changes": len(own),
+                "detectable": int(_is_true(own["detectable"]).sum()),
+                "reliable": int(_is_true(own["reliable"]).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _is_true(column: pd.Series[Any]) -> pd.Series[bool]:
+    return column.astype(str).eq("True")
+
+
+def _patient(
+    name: str,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Sequence[str],
+    maps: Sequence[str],
+) -> PatientContent:
+    changes = tables["changes"]
+    own = changes[changes["participant_id"] == name]
+    measures = tables["measures"]
+    visits = measures[measures["participant_id"] == name].drop_duplicates("session_id")
+    pictures = [path for path in figures if f"/{name}/" in path]
+    facts = {
+        "Visits": ", ".join(
+            f"{row['session_id']} (month {row['months']:g})" for row in visits.to_dict("records")
+        )
+        or "none usable"
+    }
+    return PatientContent(
+        participant_id=name,
+        facts=facts,
+        changes=own,
+        volumes=tuple(_volume(path) for path in maps if f"/{name}/" in path),
+        sections=(
+            SectionContent(
+                title="Figures", figures=tuple(_figure(path, _title(path)) for path in pictures)
+            ),
+        )
+        if pictures
+        else (),
+    )
+
+
+def _volume(path: str) -> VolumeContent:
+    is_change = "_stat-change_" in path
+    volume = read_volume(path, ndim=3)
+    limit = 3e-4 if is_change else 1.0
+    levels = np.rint(np.clip(volume.data / limit, -1, 1) * _LEVELS).astype(np.int16)
+    image = nib.Nifti1Image(levels, volume.affine)
+    image.header.set_slope_inter(limit / _LEVELS, 0)
+    pair = Path(path).name.partition("_desc-")[2].partition("_")[0]
+    return VolumeContent(
+        name=f"change of RD, {pair}" if is_change else f"FA, {Path(path).parent.parent.name}",
+        nifti=gzip.compress(image.to_bytes(), mtime=0),
+        cal_min=0.5e-4 if is_change else 0.0,
+        cal_max=2e-4 if is_change else 0.8,
+        colormap="warm" if is_change else "gray",
+        colormap_negative="winter" if is_change else "",
+        opacity=0.6 if is_change else 1.0,
+    )
+
+
+def _coverage_section(measures: pd.DataFrame) -> SectionContent:
+    dwi = measures[measures["modality"] == "dwi"]
+    lowest = (
+        dwi.groupby(["participant_id", "session_id"], sort=False)["coverage"]
+        .min()
+        .reset_index(name="least covered region")
+    )
+    return SectionContent(
+        title="Coverage",
+        paragraphs=("Share of its least covered white-matter region that each scan holds.",),
+        tables=(TableContent(title="Diffusion scans", table=lowest),),
+    )
+
+
+def _scans(measures: pd.DataFrame) -> tuple[ScanContent, ...]:
+    scans = measures.drop_duplicates(["participant_id", "session_id", "modality"])
+    return tuple(
+        ScanContent(
+            participant_id=row["participant_id"],
+            session_id=row["session_id"],
+            modality=row["modality"],
+        )
+        for row in scans.to_dict("records")
+    )

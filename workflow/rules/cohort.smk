@@ -1,6 +1,8 @@
 rule collect_measures:
     input:
-        diffusion=PLAN.of_all_visits("dwi", "tensor_regions", atlas=PLAN.diffusion_atlases),
+        diffusion=PLAN.of_all_visits(
+            "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
+        ),
         functional=PLAN.of_all_visits(
             "bold", "network_means", task=TASK, atlas=PLAN.functional_atlases
         ),
@@ -10,21 +12,23 @@ rule collect_measures:
         log("collect_measures"),
     benchmark:
         benchmark("collect_measures")
-    params:
-        code=code("collect_measures"),
-        diffusion=PLAN.visit_rows("dwi", PLAN.diffusion_atlases),
-        functional=PLAN.visit_rows("bold", PLAN.functional_atlases),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        code=code("collect_measures"),
+        diffusion=PLAN.visit_rows("dwi", PLAN.diffusion_atlases),
+        functional=PLAN.visit_rows("bold", PLAN.functional_atlases),
     script:
         "../scripts/collect_measures.py"
 
 
 rule collect_changes:
     input:
-        diffusion=PLAN.of_all_pairs("dwi", "tensor_region_change", atlas=PLAN.diffusion_atlases),
+        diffusion=PLAN.of_all_pairs(
+            "dwi", "tensor_region_change", atlas=PLAN.diffusion_atlases
+        ),
         functional=PLAN.of_all_pairs(
             "bold", "network_change", task=TASK, atlas=PLAN.functional_atlases
         ),
@@ -34,14 +38,14 @@ rule collect_changes:
         log("collect_changes"),
     benchmark:
         benchmark("collect_changes")
-    params:
-        code=code("collect_changes"),
-        diffusion=PLAN.pair_rows("dwi", PLAN.diffusion_atlases),
-        functional=PLAN.pair_rows("bold", PLAN.functional_atlases),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        code=code("collect_changes"),
+        diffusion=PLAN.pair_rows("dwi", PLAN.diffusion_atlases),
+        functional=PLAN.pair_rows("bold", PLAN.functional_atlases),
     script:
         "../scripts/collect_changes.py"
 
@@ -55,15 +59,15 @@ rule test_changes:
         log("test_changes"),
     benchmark:
         benchmark("test_changes")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         code=code("test_changes"),
         adjustment=SETTINGS["statistics"]["adjustment"],
         confidence=SETTINGS["statistics"]["confidence"],
         seed=SETTINGS["seed"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/test_changes.py"
 
@@ -76,14 +80,14 @@ rule describe_dataset:
         log("describe_dataset"),
     benchmark:
         benchmark("describe_dataset")
-    params:
-        code=code("describe_dataset"),
-        bids_dir=SETTINGS["bids_dir"],
-        patients=list(PLAN.visits.patients),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,
+    params:
+        code=code("describe_dataset"),
+        bids_dir=SETTINGS["bids_dir"],
+        patients=list(PLAN.visits.patients),
     script:
         "../scripts/describe_dataset.py"
 
@@ -97,12 +101,12 @@ rule write_ledger:
         log("write_ledger"),
     benchmark:
         benchmark("write_ledger")
-    params:
-        code=code("write_ledger"),
-        settings=SETTINGS,
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("write_ledger"),
+        settings=SETTINGS,
     script:
         "../scripts/write_ledger.py"

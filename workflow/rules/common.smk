@@ -49,7 +49,9 @@ def of_pair(modality, key, *, each=None, **fixed):
     def files(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
         return [
-            output(key, sub=v.participant_id, ses=v.session_id, **fixed, **{name: value})
+            output(
+                key, sub=v.participant_id, ses=v.session_id, **fixed, **{name: value}
+            )
             for value in values
             for v in (pair.baseline, pair.follow_up)
         ]
@@ -87,7 +89,9 @@ def months_of_pair(modality):
 def atlas_files(names):
     """Own label images and tables among the named atlases."""
     own = SETTINGS["atlases"]["files"]
-    return [own[name][part] for name in names if name in own for part in ("image", "table")]
+    return [
+        own[name][part] for name in names if name in own for part in ("image", "table")
+    ]
 
 
 def visits_of_pair(modality):
@@ -95,7 +99,9 @@ def visits_of_pair(modality):
 
     def names(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
-        return [v.session_id.removeprefix("ses-") for v in (pair.baseline, pair.follow_up)]
+        return [
+            v.session_id.removeprefix("ses-") for v in (pair.baseline, pair.follow_up)
+        ]
 
     return names
 
@@ -104,6 +110,8 @@ def of_all_pairs(end, key, **fixed):
     """Input function: one BOLD output for the earlier or later visit of every pair."""
 
     def files(wildcards):
-        return PLAN.of_pairs_ends("bold", key, end, task=TASK, atlas=wildcards.atlas, **fixed)
+        return PLAN.of_pairs_ends(
+            "bold", key, end, task=TASK, atlas=wildcards.atlas, **fixed
+        )
 
     return files

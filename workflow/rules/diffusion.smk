@@ -12,12 +12,12 @@ rule preprocess_dwi:
         log("preprocess_dwi", "sub", "ses"),
     benchmark:
         benchmark("preprocess_dwi", "sub", "ses")
-    params:
-        code=code("preprocess_dwi"),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code("preprocess_dwi"),
     script:
         "../scripts/preprocess_dwi.py"
 
@@ -35,14 +35,14 @@ rule fit_tensor:
         log("fit_tensor", "sub", "ses"),
     benchmark:
         benchmark("fit_tensor", "sub", "ses")
-    params:
-        code=code("fit_tensor"),
-        method=SETTINGS["diffusion"]["fit"],
-        names=TENSOR_PARAMS,
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        code=code("fit_tensor"),
+        method=SETTINGS["diffusion"]["fit"],
+        names=TENSOR_PARAMS,
     script:
         "../scripts/fit_tensor.py"
 
@@ -60,16 +60,16 @@ rule build_dwi_space:
         log("build_dwi_space", "sub"),
     benchmark:
         benchmark("build_dwi_space", "sub")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=code("build_space"),
         sessions=sessions_of_patient("dwi"),
         contrast="white matter",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
         seed=SETTINGS["seed"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
     script:
         "../scripts/build_space.py"
 
@@ -85,11 +85,17 @@ rule measure_diffusion:
         to_template=rules.build_dwi_space.output.to_template,
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
-        tables=[output("tensor_regions", atlas=atlas) for atlas in PLAN.diffusion_atlases],
+        tables=[
+            output("tensor_regions", atlas=atlas) for atlas in PLAN.diffusion_atlases
+        ],
     log:
         log("measure_diffusion", "sub", "ses"),
     benchmark:
         benchmark("measure_diffusion", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         code=code("measure_diffusion"),
         atlases=PLAN.diffusion_atlases,
@@ -97,10 +103,6 @@ rule measure_diffusion:
         measures=TENSOR_MEASURES,
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/measure_diffusion.py"
 
@@ -116,13 +118,13 @@ rule normalise_maps:
         log("normalise_maps", "sub", "ses"),
     benchmark:
         benchmark("normalise_maps", "sub", "ses")
-    params:
-        code=code("normalise_maps"),
-        measures=TENSOR_MEASURES,
-        resolution=SETTINGS["spatial"]["map_resolution"],
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("normalise_maps"),
+        measures=TENSOR_MEASURES,
+        resolution=SETTINGS["spatial"]["map_resolution"],
     script:
         "../scripts/normalise_maps.py"

@@ -11,12 +11,12 @@ rule preprocess_bold:
         log("preprocess_bold", "sub", "ses"),
     benchmark:
         benchmark("preprocess_bold", "sub", "ses")
-    params:
-        code=code("preprocess_bold"),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code("preprocess_bold"),
     script:
         "../scripts/preprocess_bold.py"
 
@@ -34,16 +34,16 @@ rule build_bold_space:
         log("build_bold_space", "sub"),
     benchmark:
         benchmark("build_bold_space", "sub")
-    params:
-        code=code("build_space"),
-        sessions=sessions_of_patient("bold"),
-        contrast="BOLD",
-        working_resolution=SETTINGS["spatial"]["working_resolution"],
-        seed=SETTINGS["seed"],
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2500 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code("build_space"),
+        sessions=sessions_of_patient("bold"),
+        contrast="bright fluid",
+        working_resolution=SETTINGS["spatial"]["working_resolution"],
+        seed=SETTINGS["seed"],
     script:
         "../scripts/build_space.py"
 
@@ -59,21 +59,25 @@ rule extract_parcels:
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         confounds=output("bold_confounds", task=TASK),
-        series=[output("time_series", task=TASK, atlas=a) for a in PLAN.functional_atlases],
-        coverage=[output("coverage", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+        series=[
+            output("time_series", task=TASK, atlas=a) for a in PLAN.functional_atlases
+        ],
+        coverage=[
+            output("coverage", task=TASK, atlas=a) for a in PLAN.functional_atlases
+        ],
     log:
         log("extract_parcels", "sub", "ses"),
     benchmark:
         benchmark("extract_parcels", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         code=code("extract_parcels"),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
         min_coverage=SETTINGS["functional"]["min_coverage"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/extract_parcels.py"
 
@@ -84,11 +88,17 @@ rule connect_parcels:
         confounds=rules.extract_parcels.output.confounds,
         atlases=atlas_files(PLAN.functional_atlases),
     output:
-        denoised=[output("denoised", task=TASK, atlas=a) for a in PLAN.functional_atlases],
-        variances=[
-            output("connectivity_variance", task=TASK, atlas=a) for a in PLAN.functional_atlases
+        denoised=[
+            output("denoised", task=TASK, atlas=a) for a in PLAN.functional_atlases
         ],
-        networks=[output("network_means", task=TASK, atlas=a) for a in PLAN.functional_atlases],
+        variances=[
+            output("connectivity_variance", task=TASK, atlas=a)
+            for a in PLAN.functional_atlases
+        ],
+        networks=[
+            output("network_means", task=TASK, atlas=a)
+            for a in PLAN.functional_atlases
+        ],
         matrices=[
             output("connectivity", task=TASK, atlas=a, stat=stat)
             for a in PLAN.functional_atlases
@@ -98,6 +108,10 @@ rule connect_parcels:
         log("connect_parcels", "sub", "ses"),
     benchmark:
         benchmark("connect_parcels", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code("connect_parcels"),
         atlases=PLAN.functional_atlases,
@@ -107,30 +121,28 @@ rule connect_parcels:
         low_pass=SETTINGS["functional"]["low_pass"],
         kinds=PLAN.kinds(tangent=False),
         seed=SETTINGS["seed"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
     script:
         "../scripts/connect_parcels.py"
 
 
 rule connect_group:
     input:
-        series=PLAN.of_all_visits("bold", "denoised", task=TASK, atlas=PLAN.functional_atlases),
+        series=PLAN.of_all_visits(
+            "bold", "denoised", task=TASK, atlas=PLAN.functional_atlases
+        ),
     output:
         matrices=PLAN.group_matrices(),
     log:
         log("connect_group"),
     benchmark:
         benchmark("connect_group")
-    params:
-        code=code("connect_group"),
-        n_atlases=len(PLAN.functional_atlases),
-        estimator=SETTINGS["functional"]["kinds"].get("tangent"),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code("connect_group"),
+        n_atlases=len(PLAN.functional_atlases),
+        estimator=SETTINGS["functional"]["kinds"].get("tangent"),
     script:
         "../scripts/connect_group.py"

@@ -4,22 +4,25 @@ rule change_diffusion:
         maps=of_pair("dwi", "tensor_map_template", each=("param", TENSOR_MEASURES)),
         sidecars=of_pair("dwi", "dwi_sidecar"),
     output:
-        tables=[output("tensor_region_change", atlas=atlas) for atlas in PLAN.diffusion_atlases],
+        tables=[
+            output("tensor_region_change", atlas=atlas)
+            for atlas in PLAN.diffusion_atlases
+        ],
         maps=[output("tensor_map_change", param=param) for param in TENSOR_MEASURES],
     log:
         log("change_diffusion", "sub", "pair"),
     benchmark:
         benchmark("change_diffusion", "sub", "pair")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code("change_diffusion"),
         measures=TENSOR_MEASURES,
         months=months_of_pair("dwi"),
         confidence=SETTINGS["statistics"]["confidence"],
         rescan_cov_percent=SETTINGS["statistics"]["rescan_cov_percent"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
     script:
         "../scripts/change_diffusion.py"
 
@@ -34,7 +37,10 @@ rule change_connectivity:
             stat="pearsoncorrelation",
         ),
         variances=of_pair(
-            "bold", "connectivity_variance", each=("atlas", PLAN.functional_atlases), task=TASK
+            "bold",
+            "connectivity_variance",
+            each=("atlas", PLAN.functional_atlases),
+            task=TASK,
         ),
         networks=of_pair(
             "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
@@ -50,19 +56,20 @@ rule change_connectivity:
             for atlas in PLAN.functional_atlases
         ],
         tables=[
-            output("network_change", task=TASK, atlas=atlas) for atlas in PLAN.functional_atlases
+            output("network_change", task=TASK, atlas=atlas)
+            for atlas in PLAN.functional_atlases
         ],
     log:
         log("change_connectivity", "sub", "pair"),
     benchmark:
         benchmark("change_connectivity", "sub", "pair")
-    params:
-        code=code("change_connectivity"),
-        months=months_of_pair("bold"),
-        confidence=SETTINGS["statistics"]["confidence"],
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("change_connectivity"),
+        months=months_of_pair("bold"),
+        confidence=SETTINGS["statistics"]["confidence"],
     script:
         "../scripts/change_connectivity.py"

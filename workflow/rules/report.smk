@@ -16,23 +16,27 @@ rule draw_patient_maps:
         changes=[output("tensor_map_change", param=param) for param in MEASURES_DRAWN],
     output:
         maps=drawn(
-            "patient_maps_figure", "Patients", {"patient": "{sub}", "figure": "tensor maps"}
+            "patient_maps_figure",
+            "Patients",
+            {"patient": "{sub}", "figure": "tensor maps"},
         ),
         changes=drawn(
-            "patient_change_figure", "Patients", {"patient": "{sub}", "figure": "change maps"}
+            "patient_change_figure",
+            "Patients",
+            {"patient": "{sub}", "figure": "change maps"},
         ),
     log:
         log("draw_patient_maps", "sub", "pair"),
     benchmark:
         benchmark("draw_patient_maps", "sub", "pair")
-    params:
-        code=code("draw_patient_maps"),
-        measures=MEASURES_DRAWN,
-        visits=visits_of_pair("dwi"),
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("draw_patient_maps"),
+        measures=MEASURES_DRAWN,
+        visits=visits_of_pair("dwi"),
     script:
         "../scripts/draw_patient_maps.py"
 
@@ -40,7 +44,11 @@ rule draw_patient_maps:
 rule draw_patient_connectivity:
     input:
         matrices=lambda wildcards: of_pair(
-            "bold", "connectivity", task=TASK, atlas=wildcards.atlas, stat="pearsoncorrelation"
+            "bold",
+            "connectivity",
+            task=TASK,
+            atlas=wildcards.atlas,
+            stat="pearsoncorrelation",
         )(wildcards),
         change=output("connectivity_change", task=TASK),
         error=output("connectivity_change_error", task=TASK),
@@ -55,16 +63,16 @@ rule draw_patient_connectivity:
         log("draw_patient_connectivity", "sub", "pair", "atlas"),
     benchmark:
         benchmark("draw_patient_connectivity", "sub", "pair", "atlas")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code("draw_connectivity"),
         atlas=lambda wildcards: wildcards.atlas,
         own=SETTINGS["atlases"]["files"],
         visits=visits_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
     script:
         "../scripts/draw_patient_connectivity.py"
 
@@ -74,20 +82,22 @@ rule draw_regions:
         changes=rules.collect_changes.output.table,
         results=rules.test_changes.output.table,
     output:
-        slopes=drawn("region_slopes_figure", "Cohort", {"figure": "{param} slopes, {atlas}"}),
+        slopes=drawn(
+            "region_slopes_figure", "Cohort", {"figure": "{param} slopes, {atlas}"}
+        ),
         forest=drawn("forest_figure", "Cohort", {"figure": "{param} forest, {atlas}"}),
     log:
         log("draw_regions", "atlas", "param"),
     benchmark:
         benchmark("draw_regions", "atlas", "param")
-    params:
-        code=code("draw_regions"),
-        atlas=lambda wildcards: wildcards.atlas,
-        measure=lambda wildcards: wildcards.param,
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("draw_regions"),
+        atlas=lambda wildcards: wildcards.atlas,
+        measure=lambda wildcards: wildcards.param,
     script:
         "../scripts/draw_regions.py"
 
@@ -105,15 +115,15 @@ rule draw_cohort_connectivity:
         log("draw_cohort_connectivity", "atlas"),
     benchmark:
         benchmark("draw_cohort_connectivity", "atlas")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code("draw_connectivity"),
         atlas=lambda wildcards: wildcards.atlas,
         own=SETTINGS["atlases"]["files"],
         confidence=SETTINGS["statistics"]["confidence"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
     script:
         "../scripts/draw_cohort_connectivity.py"
 
@@ -125,18 +135,20 @@ rule write_report:
         results=output("results"),
         measures=output("measures"),
         figures=PLAN.figures(),
+        maps=PLAN.viewer_maps(),
     output:
         page=output("report"),
     log:
         log("write_report"),
     benchmark:
         benchmark("write_report")
-    params:
-        code=code("write_report"),
-        settings=SETTINGS,
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("write_report"),
+        settings=SETTINGS,
+        patients=list(PLAN.visits.patients),
     script:
         "../scripts/write_report.py"

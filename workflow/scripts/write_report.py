@@ -5,8 +5,13 @@ from msimaging.steps.write_report import write_report
 
 with job_log(snakemake.log[0]):
     write_report(
-        study=".",
         settings=snakemake.params.settings,
-        figures=snakemake.input.figures,
+        patients=snakemake.params.patients,
+        ledger=snakemake.input.ledger,
+        measures=snakemake.input.measures,
+        changes=snakemake.input.changes,
+        results=snakemake.input.results,
+        figures=list(snakemake.input.get("figures", [])),
+        maps=list(snakemake.input.get("maps", [])),
         out_page=snakemake.output.page,
     )

@@ -1,0 +1,94 @@
+"""What ran and with which settings, in the form from which the methods section is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from msimaging.reporting.methods import StepRecord
+
+
+def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[StepRecord]:
+    """Tell from the ledger which steps ran.
+
+    Parameters
+    ----------
+    ledger : DataFrame
+        ``ledger.tsv``.
+    settings : mapping
+        Complete settings.
+
+    Returns
+    -------
+    list of StepRecord
+        In the order of the analysis.
+    """
+    used = _settings_by_step(settings)
+    done = ledger[ledger["state"] == "done"]["step"].value_counts()
+    failed = ledger[ledger["state"] == "failed"]["step"].value_counts()
+    records = []
+    for step, step_settings in used.items():
+        source = _SAME_JOB.get(step, step)
+        n_done = int(done.get(source, 0))
+        records.append(
+            StepRecord(
+                name=step,
+                ran=n_done > 0,
+                reason="" if n_done else "no scan or pair of visits for it",
+                settings=step_settings,
+                n_done=n_done,
+                n_failed=int(failed.get(source, 0)),
+            )
+        )
+    return records
+
+
+#: Steps of the methods section that are done within another step's job.
+_SAME_JOB = {
+    "check_gradients": "preprocess_dwi",
+    "bootstrap_tensor": "measure_diffusion",
+    "clean_time_series": "connect_parcels",
+    "judge_reliability": "change_diffusion",
+    "run_workflow": "test_changes",
+}
+
+
+def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    diffusion, functional = settings["diffusion"], settings["functional"]
+    regions = ", ".join(settings["atlases"]["diffusion"])
+    parcels = ", ".join(settings["atlases"]["functional"])
+    resolution = {"working_resolution": settings["spatial"]["working_resolution"]}
+    return {
+        "check_gradients": {},
+        "preprocess_dwi": {},
+        "fit_tensor": {"fit": diffusion["fit"]},
+        "measure_diffusion": {"atlas": regions},
+        "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
+        "preprocess_bold": {},
+        "extract_parcels": {
+            "atlas": parcels,
+            "min_coverage": f"{functional['min_coverage']:.0%}",
+        },
+        "clean_time_series": {
+            "strategy": functional["strategy"],
+            "high_pass": functional["high_pass"] or 0,
+            "low_pass": functional["low_pass"] or "the highest",
+        },
+        "connect_parcels": {
+            "kinds": ", ".join(f"{k} ({e} covariance)" for k, e in functional["kinds"].items())
+        },
+        "connect_group": {},
+        "build_dwi_space": resolution,
+        "build_bold_space": resolution,
+        "normalise_maps": {"resolution": settings["spatial"]["map_resolution"]},
+        "change_diffusion": {},
+        "change_connectivity": {},
+        "judge_reliability": {},
+        "test_changes": {
+            "confidence": f"{settings['statistics']['confidence']:.0%}",
+            "adjustment": settings["statistics"]["adjustment"],
+        },
+        "run_workflow": {},
+    }
