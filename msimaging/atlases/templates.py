@@ -8,6 +8,7 @@ import numpy as np
 from nilearn import datasets
 from numpy.typing import NDArray
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """The tissues of the template brain.

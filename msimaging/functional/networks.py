@@ -68,8 +68,10 @@ def network_z(
     names = list(dict.fromkeys(str(name) for name in networks if not pd.isna(name)))
     covered = np.isfinite(time_series).all(axis=0)
     member = np.array(
-        [[str(label) == name and ok for label, ok in zip(networks, covered, strict=True)]
-         for name in names],
+        [
+            [str(label) == name and ok for label, ok in zip(networks, covered, strict=True)]
+            for name in names
+        ],
         dtype=np.float64,
     ).reshape(len(names), -1)[:, covered]
     signals = np.asarray(time_series[:, covered], dtype=np.float64)
@@ -110,9 +112,7 @@ def _block_means(
     return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
 
 
-def _circular_blocks(
-    n_volumes: int, length: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _circular_blocks(n_volumes: int, length: int, rng: np.random.Generator) -> NDArray[np.int64]:
     starts = rng.integers(n_volumes, size=-(-n_volumes // length))
     rows = (starts[:, np.newaxis] + np.arange(length)).ravel()[:n_volumes]
     return np.asarray(rows % n_volumes)
