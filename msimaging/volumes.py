@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from msimaging.errors import Finding, InputError
@@ -124,13 +128,20 @@ def read_labels(path: Path | str) -> Volume:
     return Volume(data=np.rint(volume.data).astype(np.int32), affine=volume.affine)
 
 
+#: What nibabel lets through when a file is damaged; several are children of Exception only.
+_UNREADABLE = (
+    *(ImageFileError, HeaderDataError, WrapStructError),
+    *(EOFError, OSError, ValueError, zlib.error),
+)
+
+
 def _read(path: Path | str, dtype: type[np.float32], ndim: int | None) -> Volume:
     try:
         image = nib.load(path)
         data = np.asarray(image.dataobj, dtype=dtype)
     except FileNotFoundError as error:
         raise InputError([_finding(path, "the image must exist", "no such file")]) from error
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         fault = _finding(path, "the image must be whole and readable", str(error).split("\n")[0])
         raise InputError([fault]) from error
     if ndim == 3 and data.ndim == 4 and data.shape[3] == 1:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
-from msimaging.bids.visits import Scan, read_rows
+from msimaging.bids.rows import read_rows
+from msimaging.bids.visits import Scan
 
 #: Folder and suffix by which the scans of each kind are known.
 KINDS: Mapping[str, tuple[str, str]] = {

@@ -9,7 +9,8 @@ from typing import Literal
 
 from msimaging.bids.layout import log, output
 from msimaging.bids.plan import TENSOR_MEASURES, Plan
-from msimaging.bids.visits import MODALITIES, UNDECIDED, Modality, Visit, read_rows, read_visits
+from msimaging.bids.rows import read_rows
+from msimaging.bids.visits import MODALITIES, UNDECIDED, Modality, Visit, read_visits
 
 State = Literal["done", "failed", "pending", "excluded", "absent", "unpaired"]
 #: Begins the one line of a log that tells why a step failed.

@@ -8,7 +8,6 @@ these tables again.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from msimaging.bids.names import is_label
+from msimaging.bids.rows import read_rows
 from msimaging.errors import ConfigError, Finding
 
 Modality = Literal["dwi", "bold"]
@@ -167,65 +167,6 @@ class Scan:
     reversed: str | None = None
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a TSV as a list of rows; every value is text.
-
-    Parameters
-    ----------
-    path : Path
-        Table with a header.
-
-    Returns
-    -------
-    list of dict
-        Empty cells and ``n/a`` become the empty text.
-
-    Raises
-    ------
-    ConfigError
-        When the file is missing.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
-        fault = Finding(
-            where=str(path),
-            rule="the study's table must be readable",
-            found=str(error),
-            remedy="Make it with: msimaging index BIDS STUDY",
-        )
-        raise ConfigError([fault]) from error
-    return [{key: _value(cell) for key, cell in row.items() if key} for row in rows]
-
-
-def _value(cell: str | None) -> str:
-    text = (cell or "").strip()
-    return "" if text.lower() == "n/a" else text
-
-
-def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows as TSV under a temporary name and move the file into place.
-
-    Parameters
-    ----------
-    path : Path
-        Table to write.
-    columns : iterable of str
-        Header.
-    rows : iterable of mapping
-        None and the empty text become ``n/a``.
-    """
-    names = list(columns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    with temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([row.get(name) or "n/a" for name in names] for row in rows)
-    temporary.replace(path)
-
-
 def read_visits(path: Path) -> Visits:
     """Read and validate ``visits.tsv``.
 
@@ -278,6 +219,7 @@ def parse_visits(path: Path) -> tuple[Visits, list[Finding]]:
     findings: list[Finding] = []
     visits = [_visit(path, row, line, findings) for line, row in enumerate(rows, start=2)]
     findings += _duplicates(path, visits)
+    findings += _shared_scans(path, visits)
     with_months: list[Visit] = []
     for patient_visits in Visits(rows=tuple(visits)).by_patient().values():
         findings += _out_of_order(path, patient_visits)
@@ -342,9 +284,23 @@ def _duplicates(path: Path, visits: Iterable[Visit]) -> list[Finding]:
     return findings
 
 
+def _shared_scans(path: Path, visits: Iterable[Visit]) -> list[Finding]:
+    seen: dict[str, Visit] = {}
+    findings = []
+    for visit in visits:
+        for scan in filter(None, (visit.dwi, visit.bold)):
+            first = seen.setdefault(scan, visit)
+            if (first.participant_id, first.session_id) != (visit.participant_id, visit.session_id):
+                found = f"{scan} in line {first.row} and again here"
+                findings.append(_fault(path, "a scan belongs to one visit", found, row=visit.row))
+    return findings
+
+
 def _out_of_order(path: Path, visits: tuple[Visit, ...]) -> list[Finding]:
     findings = []
-    dated = [visit for visit in visits if visit.acq_time is not None]
+    # a repeated row is told as such, not as one more date
+    once = {visit.session_id: visit for visit in reversed(visits)}
+    dated = [v for v in visits if v.acq_time is not None and once[v.session_id] is v]
     for earlier, later in pairwise(dated):
         if earlier.acq_time and later.acq_time and later.acq_time <= earlier.acq_time:
             found = (

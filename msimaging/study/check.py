@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.rows import write_rows
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
 from msimaging.bids.visits import (
     EXCLUSION_COLUMNS,
@@ -21,10 +23,9 @@ from msimaging.bids.visits import (
     Visits,
     parse_visits,
     read_scans,
-    write_rows,
 )
 from msimaging.diffusion.gradients import check_gradients, check_table
-from msimaging.errors import ConfigError, Finding, InputError
+from msimaging.errors import ComputationError, ConfigError, Finding, InputError
 from msimaging.gradient_files import read_numbers
 from msimaging.grids import check_finite
 from msimaging.longitudinal.comparability import compare_acquisitions
@@ -119,6 +120,7 @@ def check_study(study: Path) -> StudyReport:
         visits, table_faults = parse_visits(study / "visits.tsv")
         faults += table_faults
         scans = read_scans(study / "scans.tsv")
+        faults += _without_scans(study / "visits.tsv", visits)
     except ConfigError as error:
         faults += error.findings
     if settings is None:
@@ -126,10 +128,19 @@ def check_study(study: Path) -> StudyReport:
     root = Path(study, settings["bids_dir"])
     reports = _check_scans(study, root, visits, scans)
     write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
-    return StudyReport(
-        faults=tuple(faults),
-        scans=tuple(reports),
-        comparability=tuple(_comparisons(root, visits, scans, settings, reports)),
+    # pairs of a faulty table mean nothing
+    compared = () if faults else _comparisons(root, visits, scans, settings, reports)
+    return StudyReport(faults=tuple(faults), scans=tuple(reports), comparability=tuple(compared))
+
+
+def _without_scans(path: Path, visits: Visits) -> Iterable[Finding]:
+    if any(v.exclude is None and (v.dwi or v.bold) for v in visits.rows):
+        return
+    yield Finding(
+        where=str(path),
+        rule="a study must have at least one scan",
+        found="no dwi and no bold in any visit that is not excluded",
+        remedy="Name scans in the columns dwi and bold, or run msimaging index again.",
     )
 
 
@@ -158,8 +169,9 @@ def _check_scans(
         if visit.exclude is None and visit.scan(modality)
     ]
     files = {
-        str(visit.scan(modality)): (modality, _files(root, scans.get(str(visit.scan(modality)))))
+        str(visit.scan(modality)): (modality, _files(root, scans[str(visit.scan(modality))]))
         for visit, modality in asked
+        if _named(scans, visit, modality) == modality
     }
     unknown = {path: entry for path, entry in files.items() if not memory.knows(entry[1])}
     workers = min(len(unknown), os.cpu_count() or 1)
@@ -169,53 +181,50 @@ def _check_scans(
             for (_, paths), findings in zip(unknown.values(), results, strict=True):
                 memory.learn(paths, findings)
         memory.save()
-    return [_report(study, visit, modality, files, memory) for visit, modality in asked]
+    reports = []
+    for visit, modality in asked:
+        fault = _fault_of_cell(study, visit, modality, _named(scans, visit, modality))
+        reports.append(
+            ScanReport(
+                participant_id=visit.participant_id,
+                session_id=visit.session_id,
+                modality=modality,
+                findings=(fault,) if fault else memory.of(files[str(visit.scan(modality))][1]),
+            )
+        )
+    return reports
 
 
-def _report(
-    study: Path,
-    visit: Visit,
-    modality: Modality,
-    files: Mapping[str, tuple[Modality, dict[str, Any]]],
-    memory: _Memory,
-) -> ScanReport:
+def _named(scans: Mapping[str, Scan], visit: Visit, modality: Modality) -> str | None:
+    """Return the kind of the scan that a cell names, None where index found no such scan."""
+    scan = scans.get(str(visit.scan(modality)))
+    return scan.modality if scan else None
+
+
+def _fault_of_cell(
+    study: Path, visit: Visit, modality: Modality, named: str | None
+) -> Finding | None:
     path = str(visit.scan(modality))
-    paths = files[path][1]
-    where = f"{study / 'visits.tsv'} line {visit.row}"
-    findings: tuple[Finding, ...]
+    if named == modality:
+        return None
     if UNDECIDED in path:
-        count = len(path.split(UNDECIDED))
-        findings = (
-            Finding(
-                where=where,
-                rule=f"one {modality} scan must be chosen for each visit",
-                found=f"{count} scans and no choice: {path}",
-                remedy="Keep one path in the cell, or choose by entities with select in "
-                "config.yaml before indexing.",
-            ),
+        rule = f"one {modality} scan must be chosen for each visit"
+        found = f"{len(path.split(UNDECIDED))} scans and no choice: {path}"
+        remedy = (
+            "Keep one path in the cell, or choose by entities with select in config.yaml "
+            "before indexing."
         )
-    elif not paths:
-        findings = (
-            Finding(
-                where=where,
-                rule="every scan of visits.tsv must be one that index found",
-                found=path,
-                remedy="Correct the path, or run msimaging index again.",
-            ),
-        )
+    elif named is None:
+        rule, found = "every scan of visits.tsv must be one that index found", path
+        remedy = "Correct the path, or run msimaging index again."
     else:
-        findings = memory.of(paths)
-    return ScanReport(
-        participant_id=visit.participant_id,
-        session_id=visit.session_id,
-        modality=modality,
-        findings=findings,
-    )
+        rule, found = f"a cell of column {modality} must name a {modality} scan", path
+        remedy = f"Move the path to the column of {named} scans."
+    where = f"{study / 'visits.tsv'} line {visit.row}"
+    return Finding(where=where, rule=rule, found=found, remedy=remedy)
 
 
-def _files(root: Path, scan: Scan | None) -> dict[str, Any]:
-    if scan is None:
-        return {}
+def _files(root: Path, scan: Scan) -> dict[str, Any]:
     return {
         "image": str(root / scan.path),
         "bval": str(root / scan.bval) if scan.bval else None,
@@ -239,8 +248,6 @@ def check_scan(modality: Modality, files: Mapping[str, Any]) -> list[Finding]:
     list of Finding
         Everything noticed, errors and notes.
     """
-    if not files:
-        return []
     findings: list[Finding] = []
     volume, acquisition, table = None, None, None
     try:
@@ -297,7 +304,13 @@ def _check_gradients(
     if volume is None:
         # the image is unreadable, but faults within the table can still be told
         return check_table(*table, n_volumes=table[0].size, where=where)
-    return check_gradients(volume.data, *table, volume.affine, where=where)
+    try:
+        return check_gradients(volume.data, *table, volume.affine, where=where)
+    except ComputationError as error:
+        # one scan in which nothing can be recognised must not end the check of all others
+        rule = "a diffusion series must show a head whose gradients can be checked"
+        remedy = "Look at the images; convert the scan again, or exclude the visit in visits.tsv."
+        return [Finding(where=files["image"], rule=rule, found=str(error), remedy=remedy)]
 
 
 def _comparisons(
@@ -331,13 +344,14 @@ class _Memory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._code = code_digest("msimaging.study.check")
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self._known: dict[str, Any] = content.get("scans", {})
-        if content.get("code") != self._code:
-            self._known = {}
+        self._known: dict[str, Any] = {}
+        # a memory that a crash left unreadable is only a slower check
+        with suppress(OSError, ValueError, AttributeError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            self._known = content["scans"] if content.get("code") == self._code else {}
 
     def knows(self, files: Mapping[str, Any]) -> bool:
-        return not files or self._known.get(files["image"], {}).get("state") == _state(files)
+        return bool(self._known.get(files["image"], {}).get("state") == _state(files))
 
     def learn(self, files: Mapping[str, Any], findings: Iterable[Finding]) -> None:
         plain = [asdict(finding) for finding in findings]

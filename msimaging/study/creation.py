@@ -12,13 +12,12 @@ import yaml
 
 from msimaging.bids.index import IndexedVisit, index_dataset
 from msimaging.bids.names import parse_name
+from msimaging.bids.rows import read_rows, write_rows
 from msimaging.bids.visits import (
     SCAN_COLUMNS,
     UNDECIDED,
     VISIT_COLUMNS,
     Scan,
-    read_rows,
-    write_rows,
 )
 from msimaging.errors import ConfigError, Finding
 from msimaging.settings import WORKFLOW, read_settings

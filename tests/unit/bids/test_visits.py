@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from msimaging.bids.visits import EXCLUSION_COLUMNS, read_visits, without_exclusions, write_rows
+from msimaging.bids.rows import write_rows
+from msimaging.bids.visits import EXCLUSION_COLUMNS, read_visits, without_exclusions
 from msimaging.errors import ConfigError
 
 HEADER = "participant_id\tsession_id\tacq_time\tmonths\tdwi\tbold\tanat\texclude\n"
@@ -42,9 +43,9 @@ def test_every_fault_of_the_table_is_told_at_once(tmp_path: Path) -> None:
     path = table(
         tmp_path,
         "sub-1,ses-a,2021-01-01,n/a,d",
-        "sub-1,ses-a,2022-01-01,n/a,d",
-        "sub-1,ses-c,2020-01-01,n/a,d",
-        "patient2,ses-a,last week,soon,d",
+        "sub-1,ses-a,2022-01-01,n/a,d2",
+        "sub-1,ses-c,2020-01-01,n/a,d3",
+        "patient2,ses-a,last week,soon,d4",
     )
     with pytest.raises(ConfigError) as caught:
         read_visits(path)
@@ -58,6 +59,12 @@ def test_every_fault_of_the_table_is_told_at_once(tmp_path: Path) -> None:
     ):
         assert part in told
     assert len(caught.value.findings) == 5
+
+
+def test_one_scan_named_for_two_visits_is_a_fault(tmp_path: Path) -> None:
+    path = table(tmp_path, "sub-1,ses-a,,,d1,b1", "sub-1,ses-b,,,d2,b1")
+    with pytest.raises(ConfigError, match="line 3: a scan belongs to one visit; found b1 in line 2"):
+        read_visits(path)
 
 
 def test_a_visit_left_out_or_refused_or_undecided_has_no_scan(tmp_path: Path) -> None:
