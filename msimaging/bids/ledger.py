@@ -68,7 +68,7 @@ def read_ledger(study: Path, plan: Plan) -> list[Entry]:
         Patients in the order of the table, cohort last.
     """
     entries = [_entry(study, job) for job in _jobs(plan)]
-    return [*_left_out(study, plan), *entries]
+    return [*left_out(study, plan), *entries]
 
 
 def _jobs(plan: Plan) -> Iterator[_Job]:
@@ -163,7 +163,21 @@ def failure_in(path: Path) -> str:
     return "; ".join(reasons)
 
 
-def _left_out(study: Path, plan: Plan) -> Iterator[Entry]:
+def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
+    """Tell which scans never become a job, and which patients have no pair.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    plan : Plan
+        What the study asks for.
+
+    Yields
+    ------
+    Entry
+        ``excluded``, ``absent`` or ``unpaired``, with the reason.
+    """
     refused = _refused(study / "exclusions.tsv")
     for visit in read_visits(study / "visits.tsv").rows:
         for modality in MODALITIES:

@@ -133,6 +133,9 @@ def family_results(
 
 
 def _one_test(differences: np.ndarray, confidence: float, seed: int) -> dict[str, Any]:
+    if not np.isfinite(differences).any():
+        # a label that no scan covers is told, and must not end the tests of all others
+        return {"n": 0, "n_excluded": differences.size, "p": np.nan, "flags": "no-values"}
     effect = paired_effect(np.zeros_like(differences), differences, level=confidence)
     flips = sign_flip_test(differences, seed=seed)
     flags = ["uncontrolled"]

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 from msimaging.bids.layout import benchmark, log, output
+from msimaging.bids.ledger import left_out
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
 from msimaging.provenance import code_digest
 from msimaging.settings import validated
