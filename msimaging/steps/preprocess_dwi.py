@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from msimaging.bids.sidecars import read_acquisition
-from msimaging.diffusion.gradients import (
-    B0_THRESHOLD,
-    bvecs_fsl_to_ras,
-    bvecs_ras_to_fsl,
-    check_gradients,
-    standard_table,
+from msimaging.diffusion.gradients import bvecs_ras_to_fsl
+from msimaging.gradient_files import write_gradients
+from msimaging.steps.dwi_corrections import Corrections, correct_series
+from msimaging.steps.dwi_quality import (
+    CONFOUND_COLUMNS,
+    QUALITY_COLUMNS,
+    confounds_table,
+    quality_table,
 )
-from msimaging.diffusion.masks import brain_mask
-from msimaging.errors import Finding, raise_on_errors
-from msimaging.gradient_files import read_numbers, write_gradients
-from msimaging.grids import check_finite
-from msimaging.steps.records import describe, report
-from msimaging.volumes import Volume, read_volume, write_volume
+from msimaging.steps.gradient_gate import Gradients, read_series
+from msimaging.steps.records import describe
+from msimaging.tables import write_table
+from msimaging.volumes import write_volume
 
 
 def preprocess_dwi(
@@ -29,13 +27,21 @@ def preprocess_dwi(
     bval: str,
     bvec: str,
     sidecars: Sequence[str],
+    denoise: Literal["mppca", "none"],
+    unring: Literal["auto", "none"],
+    outliers: bool,
+    motion: bool,
+    bias: bool,
+    gradients: Gradients,
     out_image: str,
     out_bval: str,
     out_bvec: str,
     out_reference: str,
     out_mask: str,
+    out_quality: str,
+    out_confounds: str,
 ) -> None:
-    """Check a diffusion series, find the brain, and hand the series on.
+    """Check a diffusion series, correct it, find the brain, and tell how good the series is.
 
     Parameters
     ----------
@@ -43,10 +49,16 @@ def preprocess_dwi(
         The raw series and its gradient table in FSL's convention.
     sidecars : sequence of str
         JSON files of the series, root first.
+    denoise, unring, outliers, motion, bias
+        Corrections asked for, as in `Corrections`.
+    gradients : {"stop", "accept", "correct"}
+        What happens when other axes of the b-vectors fit the images clearly better.
     out_image, out_bval, out_bvec : str
-        The series that the tensor is fitted to.
+        The series that the tensor is fitted to; b-vectors turned with the head.
     out_reference, out_mask : str
         Mean b=0 image and brain mask.
+    out_quality, out_confounds : str
+        QC numbers, and head motion per volume.
 
     Raises
     ------
@@ -54,40 +66,25 @@ def preprocess_dwi(
         With every fault of the series and its table.
     """
     acquisition = read_acquisition(sidecars)
-    series = read_volume(image, ndim=4)
-    raw_bvals, raw_bvecs = read_numbers(bval), read_numbers(bvec)
-    report(raise_on_errors(_faults(series, raw_bvals, raw_bvecs, image)))
-    bvals, bvecs_fsl = standard_table(raw_bvals, raw_bvecs)
-    bvecs_ras = bvecs_fsl_to_ras(bvecs_fsl, series.affine)
-    reference = series.data[..., bvals <= B0_THRESHOLD].mean(axis=-1)
-    mask = brain_mask(reference, series.affine)
+    raw = read_series(image, bval, bvec, gradients)
+    asked = Corrections(denoise=denoise, unring=unring, outliers=outliers, motion=motion, bias=bias)
+    series = correct_series(raw, asked, acquisition)
 
     write_volume(out_image, series.data, series.affine)
-    write_gradients(out_bval, out_bvec, bvals, bvecs_ras_to_fsl(bvecs_ras, series.affine))
-    write_volume(out_reference, reference, series.affine)
-    write_volume(out_mask, mask, series.affine)
-
+    bvecs_fsl = bvecs_ras_to_fsl(series.bvecs_ras, series.affine)
+    write_gradients(out_bval, out_bvec, series.bvals, bvecs_fsl)
+    write_volume(out_reference, series.mean_b0, series.affine)
+    write_volume(out_mask, series.mask, series.affine)
+    write_table(out_quality, quality_table(raw, series))
+    write_table(out_confounds, confounds_table(series))
     sources = [image, bval, bvec, *sidecars]
-    describe(
-        out_image,
-        "Diffusion-weighted series that the tensor is fitted to.",
-        sources=sources,
-        SkullStripped=False,
-        **acquisition,
-    )
-    describe(out_reference, "Mean b=0 image.", sources=[image], SkullStripped=False)
-    describe(
-        out_mask,
-        f"Brain mask of {mask.sum() * np.prod(series.voxel_sizes) / 1000:.0f} ml.",
-        sources=[image],
-        Type="Brain",
-    )
-
-
-def _faults(
-    series: Volume, bvals: NDArray[np.float64], bvecs: NDArray[np.float64], image: str
-) -> list[Finding]:
-    return [
-        *check_finite(series, where=image),
-        *check_gradients(series.data, bvals, bvecs, series.affine, where=image),
-    ]
+    described = {**acquisition, **series.told}
+    text = "Diffusion-weighted series that the tensor is fitted to."
+    describe(out_image, text, sources=sources, SkullStripped=False, **described)
+    describe(out_reference, "Mean b=0 image.", sources=sources, SkullStripped=False)
+    text = "Brain mask; voxels that some volume did not image are left out."
+    describe(out_mask, text, sources=sources, Type="Brain")
+    text = "Quality of the diffusion series."
+    describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
+    text = "Head motion, eddy-current distortion and dropped slices of each volume."
+    describe(out_confounds, text, sources=sources, columns=CONFOUND_COLUMNS)

@@ -8,6 +8,8 @@ rule preprocess_dwi:
         sidecar=output("dwi_sidecar"),
         reference=output("dwi_reference"),
         mask=output("dwi_mask"),
+        quality=output("dwi_quality"),
+        confounds=output("dwi_confounds"),
     log:
         log("preprocess_dwi", "sub", "ses"),
     benchmark:
@@ -18,6 +20,12 @@ rule preprocess_dwi:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=code("preprocess_dwi"),
+        denoise=SETTINGS["diffusion"]["denoise"],
+        unring=SETTINGS["diffusion"]["unring"],
+        outliers=SETTINGS["diffusion"]["outliers"],
+        motion=SETTINGS["diffusion"]["motion"],
+        bias=SETTINGS["diffusion"]["bias"],
+        gradients=SETTINGS["diffusion"]["gradients"],
     script:
         "../scripts/preprocess_dwi.py"
 

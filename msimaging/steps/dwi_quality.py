@@ -1,0 +1,141 @@
+"""QC numbers of one diffusion visit: a table of metrics and a row of confounds per volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msimaging.diffusion.gradients import gradient_table
+from msimaging.diffusion.quality import scan_quality
+from msimaging.steps.dwi_corrections import Series
+
+QUALITY_COLUMNS = {
+    "metric": "Short name of the number.",
+    "value": "The number; n/a where the step behind it did not run or cannot tell.",
+    "units": "Unit of the value.",
+    "description": "What the number means.",
+}
+CONFOUND_COLUMNS = {
+    "framewise_displacement": "Head movement since the volume before, mm (Power 2012).",
+    "trans_x": "Head position to the right, mm.",
+    "trans_y": "Head position to the front, mm.",
+    "trans_z": "Head position upwards, mm.",
+    "rot_x": "Head rotation about the left-right axis, rad.",
+    "rot_y": "Head rotation about the front-back axis, rad.",
+    "rot_z": "Head rotation about the up-down axis, rad.",
+    "eddy_x": "Shift along phase encoding per mm to the right, mm/mm.",
+    "eddy_y": "Shift along phase encoding per mm to the front, mm/mm.",
+    "eddy_z": "Shift along phase encoding per mm upwards, mm/mm.",
+    "dropped_slices": "Slices of the volume that were found dropped.",
+}
+_ROWS = {
+    "fd_mean": ("mm", "Mean framewise displacement after the first volume."),
+    "fd_max": ("mm", "Largest framewise displacement."),
+    "dropped_slices": ("1", "Slices found dropped and replaced."),
+    "dropped_slice_share": ("1", "Share of dropped slices among those judged."),
+    "noise_sigma": ("signal", "Standard deviation of the noise, median in the brain (MP-PCA)."),
+    "snr_raw": ("1", "Median of mean b=0 signal over noise_sigma in the brain, as acquired."),
+    "snr_b0": ("1", "Median of mean over standard deviation of the b=0s; three or more b=0s."),
+    "ndc_raw": ("1", "Neighbouring-DWI correlation as acquired (Yeh 2019)."),
+    "ndc": ("1", "Neighbouring-DWI correlation of the corrected series."),
+    "ndc_min": ("1", "Lowest correlation of one volume with its neighbour."),
+    "ndc_min_volume": ("volume", "The volume of ndc_min, counted from 0."),
+    "n_volumes": ("1", "Volumes of the series."),
+    "zero_fraction": ("1", "Share of samples in the brain at zero."),
+    "negative_samples": ("1", "Samples in the brain that the resampling left below zero."),
+    "uncovered_voxels": ("1", "Voxels taken out of the mask: some volume did not image them."),
+    "brain_volume": ("ml", "Volume of the brain mask."),
+}
+
+
+def quality_table(raw: Series, corrected: Series) -> pd.DataFrame:
+    """Collect the QC numbers of a visit.
+
+    Parameters
+    ----------
+    raw, corrected : Series
+        Before and after the corrections.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `QUALITY_COLUMNS`, the same rows for every visit of one acquisition.
+    """
+    gtab = gradient_table(corrected.bvals, corrected.bvecs_ras)
+    measured = scan_quality(corrected.data, gtab, corrected.mask)
+    before = scan_quality(raw.data, gradient_table(raw.bvals, raw.bvecs_ras), raw.mask)
+    numbers = {
+        **dict.fromkeys(_ROWS, np.nan),
+        **measured,
+        **_of_noise(raw, corrected),
+        **_of_motion(corrected),
+        "ndc_raw": before["ndc"],
+        "brain_volume": corrected.mask.sum() * abs(np.linalg.det(corrected.affine[:3, :3])) / 1000,
+    }
+    if corrected.dropped is not None:
+        numbers["dropped_slices"] = float(corrected.dropped.outliers.sum())
+        numbers["dropped_slice_share"] = corrected.dropped.share
+    rows = [(name, value, *_described(name)) for name, value in numbers.items()]
+    return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+
+
+def confounds_table(corrected: Series) -> pd.DataFrame:
+    """Tell for each volume where the head was and which slices dropped out.
+
+    Parameters
+    ----------
+    corrected : Series
+        After the corrections.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `CONFOUND_COLUMNS`, one row a volume; missing where the step did not run.
+    """
+    n_volumes = len(corrected.bvals)
+    values = np.full((n_volumes, len(CONFOUND_COLUMNS)), np.nan)
+    if corrected.motion is not None:
+        motion = corrected.motion
+        turns = np.deg2rad(motion.rotations)
+        displacement = motion.framewise_displacement[:, None]
+        values[:, :10] = np.hstack([displacement, motion.translations, turns, motion.eddy])
+    if corrected.dropped is not None:
+        values[:, 10] = corrected.dropped.outliers.sum(axis=0)
+    return pd.DataFrame(values, columns=list(CONFOUND_COLUMNS))
+
+
+def _of_noise(raw: Series, corrected: Series) -> dict[str, float]:
+    if corrected.sigma is None:
+        return {}
+    sigma: NDArray[np.float64] = corrected.sigma[raw.mask]
+    found = sigma > 0
+    if not found.any():
+        return {}
+    return {
+        "noise_sigma": float(np.median(sigma[found])),
+        "snr_raw": float(np.median(raw.mean_b0[raw.mask][found] / sigma[found])),
+    }
+
+
+def _of_motion(corrected: Series) -> dict[str, float]:
+    if corrected.motion is None:
+        return {}
+    steps = corrected.motion.framewise_displacement[1:]
+    return {
+        "fd_mean": float(steps.mean()),
+        "fd_max": float(steps.max()),
+        "negative_samples": float(corrected.negative_samples),
+        "uncovered_voxels": float(corrected.uncovered_voxels),
+    }
+
+
+def _described(name: str) -> tuple[str, str]:
+    if name in _ROWS:
+        return _ROWS[name]
+    kind, _, bval = name.partition("_shell")
+    if kind == "cnr":
+        text = "Spread over directions over that between nearest directions (noise alone: about 1)"
+    else:
+        text = "Median signal relative to the b=0s"
+    return "1", f"{text}, b = {bval} s/mm2."
