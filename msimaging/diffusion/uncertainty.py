@@ -10,7 +10,7 @@ import numpy as np
 from dipy.core.gradients import GradientTable
 from dipy.reconst.dti import TensorModel
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
+from scipy.sparse import csc_matrix, csr_array, diags_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from msimaging.diffusion.least_squares import (
@@ -59,6 +59,7 @@ def wild_bootstrap(
     mask: NDArray[np.bool_],
     *,
     labels: NDArray[np.integer[Any]] | None = None,
+    region_weights: csr_array | None = None,
     n_samples: int = 200,
     seed: int = 0,
     block_voxels: int = 1,
@@ -76,6 +77,9 @@ def wild_bootstrap(
         Voxels to resample.
     labels : (X, Y, Z) ndarray of int, optional
         Regions whose means are resampled too; 0 is none. Only voxels inside the mask count.
+    region_weights : (P, X * Y * Z) sparse array, optional
+        In place of ``labels``: share of every voxel (in C order) in each region, labelled 1 to P;
+        weights of voxels inside the mask are scaled to a sum of 1.
     n_samples : int
         Number of resamples; the Monte-Carlo error of a standard error is 1 / sqrt(2 n_samples).
     seed : int
@@ -110,7 +114,9 @@ def wild_bootstrap(
     _check_request(mask, labels, n_samples, len(gtab.bvals), block_voxels)
     metrics = tuple(metrics)
     signal, design = data[mask], np.asarray(TensorModel(gtab).design_matrix)
-    names, membership = _membership(labels, mask)
+    names, membership = (
+        _membership(labels, mask) if region_weights is None else _shares(region_weights, mask)
+    )
     errors = {metric.label: np.zeros(mask.shape, dtype=np.float32) for metric in metrics}
     flat = {metric.label: np.zeros(len(signal), dtype=np.float32) for metric in metrics}
     means = {metric.label: np.zeros((n_samples, len(names))) for metric in metrics}
@@ -217,6 +223,14 @@ def _membership(
     voxels = np.arange(len(inside))
     every = csc_matrix((1 / counts[place], (place, voxels)), shape=(len(names), len(inside)))
     return names[names != 0].astype(np.int64), every[names != 0]
+
+
+def _shares(weights: csr_array, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], csc_matrix]:
+    """Return labels from 1 on and the matrix (P, V) of weights in the mask, rows summing to 1."""
+    inside = csc_matrix(weights[:, np.flatnonzero(mask)])
+    total = np.asarray(inside.sum(axis=1)).ravel()
+    scale = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    return np.arange(1, len(total) + 1), csc_matrix(diags_array(scale) @ inside)
 
 
 def _check_request(

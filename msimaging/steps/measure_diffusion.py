@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from msimaging.bids.layout import TEMPLATE
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
@@ -14,9 +15,9 @@ from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.diffusion.tensor import tensor_volumes
 from msimaging.diffusion.uncertainty import wild_bootstrap
 from msimaging.gradient_files import read_numbers
-from msimaging.parcellation import Parcellation, region_statistics
+from msimaging.parcellation import Parcellation
 from msimaging.steps.atlas_files import named_atlas
-from msimaging.steps.carrying import CarriedLabels, carry_labels, visit_to_template
+from msimaging.steps.carrying import carry_weights, visit_to_template
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import read_labels, read_volume
@@ -27,11 +28,10 @@ REGION_COLUMNS = {
     "index": "Label of the region in the atlas.",
     "name": "Region.",
     "measure": "fa, md, ad or rd.",
-    "value": "Mean over the region's voxels in the brain, on the visit's own grid.",
+    "value": "Mean over the region in the brain, weighted by each voxel's share of it.",
     "se": "Standard error of the mean from the noise of this scan (wild bootstrap).",
     "units": "Unit of value and se.",
-    "median": "Median over the same voxels.",
-    "n_voxels": "Voxels averaged.",
+    "n_voxels": "Voxels averaged, as a sum of shares.",
     "coverage": "Share of the region that the scan covers.",
 }
 
@@ -82,25 +82,26 @@ def measure_diffusion(
     way = visit_to_template(to_template, midpoint, session)
     for name, out_table in zip(atlases, out_tables, strict=True):
         atlas = named_atlas(name, own)
-        carried = carry_labels(atlas, series, way)
+        weights, expected = carry_weights(atlas, series, way)
+        touched = np.asarray(weights.sum(axis=0)).reshape(brain.shape) > 0
         errors = wild_bootstrap(
             series.data[..., used],
             gtab,
-            brain & (carried.labels_img > 0),
-            labels=carried.labels_img,
+            brain & touched,
+            region_weights=weights,
             n_samples=n_samples,
             seed=seed,
             block_voxels=_NOISE_BLOCK,
         )
-        place = {int(label): number for number, label in enumerate(errors.region_labels)}
         table = pd.concat(
             [
-                _measured(measure, values, atlas=atlas, carried=carried, brain=brain).assign(
-                    se=[
-                        errors.regions[measure][place[i]] if i in place else np.nan
-                        for i in atlas.indices.tolist()
-                    ]
-                )
+                _measured(
+                    measure,
+                    values[brain],
+                    atlas=atlas,
+                    weights=weights[:, np.flatnonzero(brain)],
+                    expected=expected,
+                ).assign(se=errors.regions[measure])
                 for measure, values in scalar_maps.items()
             ]
         )
@@ -111,7 +112,7 @@ def measure_diffusion(
             sources=[image, bval, bvec, mask, *maps.values(), midpoint, to_template],
             columns=REGION_COLUMNS,
             AtlasSpace=TEMPLATE,
-            MeasuredIn="grid of the visit; labels carried by nearest neighbour",
+            MeasuredIn="grid of the visit; regions carried as points, read trilinearly",
             BootstrapSamples=n_samples,
             Seed=seed,
         )
@@ -122,25 +123,21 @@ def _measured(
     values: NDArray[np.float32],
     *,
     atlas: Parcellation,
-    carried: CarriedLabels,
-    brain: NDArray[np.bool_],
+    weights: csr_array,
+    expected: NDArray[np.float64],
 ) -> pd.DataFrame:
-    found = region_statistics(
-        values,
-        carried.labels_img,
-        atlas.indices,
-        mask=brain,
-        expected_voxels=carried.expected_voxels,
-    )
+    """Average a map (V,) in the brain with the weights (P, V) of each region."""
+    present = np.asarray(weights.sum(axis=1)).ravel()
+    sums = weights @ values.astype(np.float64)
+    mean = np.divide(sums, present, out=np.full(len(sums), np.nan), where=present > 0)
     return pd.DataFrame(
         {
             "index": atlas.indices,
             "name": atlas.names,
             "measure": measure,
-            "value": found.mean,
+            "value": mean,
             "units": SCALAR_METRICS[measure].units or "1",
-            "median": found.median,
-            "n_voxels": found.n_voxels,
-            "coverage": found.coverage,
+            "n_voxels": present,
+            "coverage": present / expected,
         }
     )
