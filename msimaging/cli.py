@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
@@ -135,7 +137,8 @@ def _check(study: Path, *, as_json: bool) -> int:
         _print_findings(report.faults)
         _print_findings(finding for scan in report.scans for finding in scan.findings)
         for place, finding in report.comparability:
-            print(f"{finding.severity}: {place}: {finding}")
+            if finding.severity != "note":
+                print(f"{finding.severity}: {place}: {finding}")
         for scan in report.refused:
             visit = f"{scan.participant_id} {scan.session_id} {scan.modality}"
             print(f"excluded: {visit} will be left out")
@@ -186,34 +189,45 @@ def _run(study: Path, cores: int, profile: str, *, dry_run: bool, extra: list[st
     command = snakemake_command(study, cores=cores, profile=profile, dry_run=dry_run, extra=extra)
     if dry_run:
         return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
-    with _progress_bar() as (bar, task):
-
-        def show(progress: Progress) -> None:
-            total = progress.total or None
-            bar.update(task, completed=progress.done, total=total, description=progress.step)
-
+    with _progress() as show:
         returncode = run_workflow(study, command, show)
     code, entries = close_run(study, returncode)
     _print_summary(study, entries, returncode)
     return code
 
 
-class _progress_bar:  # noqa: N801 - used as a function
-    """A bar on a terminal, one line for every tenth of the jobs elsewhere."""
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """Show a bar on a terminal, and one line for every tenth of the jobs elsewhere."""
+    if not _out.is_terminal:
+        yield _TenthByTenth()
+        return
+    columns = (TextColumn("{task.description:<26}"), BarColumn(), MofNCompleteColumn())
+    with ProgressBar(*columns, TimeElapsedColumn(), console=_out) as bar:
+        task = bar.add_task("planning", total=None)
 
-    def __enter__(self) -> tuple[ProgressBar, TaskID]:
-        self._bar = ProgressBar(
-            TextColumn("{task.description:<20}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=_out,
-        )
-        self._bar.start()
-        return self._bar, self._bar.add_task("planning", total=None)
+        def show(progress: Progress) -> None:
+            total = progress.total or None
+            bar.update(task, completed=progress.done, total=total, description=progress.step)
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        yield show
+
+
+class _TenthByTenth:
+    """Prints how far a run is whenever another tenth of its jobs has ended."""
+
+    def __init__(self) -> None:
+        self._told = 0
+        self._started = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        tenth = 10 * progress.done // progress.total if progress.total else 0
+        if tenth > self._told:
+            self._told = tenth
+            seconds = time.monotonic() - self._started
+            print(
+                f"{progress.done} of {progress.total} jobs done after {seconds:.0f} s", flush=True
+            )
 
 
 def _print_summary(study: Path, entries: list[Entry], returncode: int) -> None:
