@@ -6,7 +6,7 @@ DEMO ?= demo
 PATIENTS ?= 4
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test test-all bench lint lock clean
+.PHONY: help setup demo test test-slow test-all bench lint lock clean
 
 help:
 	@echo "make demo      simulate a two-visit trial, run everything, compare with the truth"
@@ -28,8 +28,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
-test-all: setup
-	$(BIN)/python -m pytest -n $(CORES)
+test-slow: setup
+	$(BIN)/python -m pytest -n $(CORES) -m slow
+
+test-all: test test-slow
 
 bench: setup
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
