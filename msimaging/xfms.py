@@ -72,6 +72,4 @@ def read_midpoint(path: Path | str) -> dict[str, NDArray[np.float64]]:
     table = read_table(path)
     values = table[list(_ELEMENTS)].to_numpy(dtype=np.float64)
     sessions = table["session_id"]
-    return {
-        str(session): row.reshape(4, 4) for session, row in zip(sessions, values, strict=True)
-    }
+    return {str(session): row.reshape(4, 4) for session, row in zip(sessions, values, strict=True)}

@@ -104,10 +104,15 @@ def run_workflow(
     -------
     int
         Snakemake's exit code.
+
+    Raises
+    ------
+    ConfigError
+        When another run holds the study, or one that was killed left its lock.
     """
     path = study / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, total, step = 0, 0, ""
+    done, total, step, locked = 0, 0, "", False
     with (
         path.open("w", encoding="utf-8") as record,
         subprocess.Popen(  # noqa: S603 - the command is our own, no shell reads it
@@ -117,6 +122,7 @@ def run_workflow(
         for line in process.stdout or ():
             record.write(line)
             record.flush()
+            locked |= line.startswith("LockException")
             started, progress = _STARTED.match(line), _PROGRESS.match(line)
             if started:
                 step = started.group(1)
@@ -125,7 +131,19 @@ def run_workflow(
             else:
                 continue
             on_progress(Progress(done=done, total=total, step=step))
+    if locked:
+        raise ConfigError([_locked(study)])
     return process.returncode
+
+
+def _locked(study: Path) -> Finding:
+    return Finding(
+        where=str(study),
+        rule="one run at a time works on a study",
+        found="the lock of another run, or of one that was killed",
+        remedy="Wait until the other has ended. If none is alive: "
+        f"msimaging run {study} -- --unlock, then run again.",
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -8,9 +8,13 @@ from msimaging.provenance import code_digest
 from msimaging.settings import validated
 
 # one thread per job gives the same bytes everywhere; jobs themselves run side by side
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for _variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+):
     os.environ[_variable] = "1"
-os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
 
 SETTINGS = validated(config)
