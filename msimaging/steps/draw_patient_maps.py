@@ -72,7 +72,7 @@ def draw_patient_maps(
     change_panels = [
         ChangeMapPanel(
             data=_inside(read_volume(path, ndim=3).data),
-            label=f"change of {measure.upper()}",
+            label=measure.upper(),
             units=SCALAR_METRICS[measure].units,
             limit=_CHANGE_LIMITS[measure],
         )

@@ -11,13 +11,14 @@ from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.spatial.resampling import resample_image
 from msimaging.steps.carrying import template_to_visit
 from msimaging.steps.records import describe
-from msimaging.volumes import read_volume, write_volume
+from msimaging.volumes import read_labels, read_volume, write_volume
 
 
 def normalise_maps(
     *,
     maps: Sequence[str],
     measures: Sequence[str],
+    mask: str,
     midpoint: str,
     from_template: str,
     session: str,
@@ -32,6 +33,8 @@ def normalise_maps(
         Maps on the visit's grid.
     measures : sequence of str
         Their measures, in the same order.
+    mask : str
+        Brain mask of the visit; outside it the results are 0.
     midpoint, from_template : str
         Rigid poses of the visits, and the way from the template to their midpoint.
     session : str
@@ -43,6 +46,15 @@ def normalise_maps(
     """
     shape, affine = template_grid(resolution=resolution)
     way = template_to_visit(from_template, midpoint, session)
+    brain = read_labels(mask)
+    inside = resample_image(
+        brain.data > 0,
+        brain.affine,
+        target_to_source=way,
+        target_shape=shape,
+        target_affine=affine,
+        interpolation="nearest",
+    )
     for path, measure, out_map in zip(maps, measures, out_maps, strict=True):
         volume = read_volume(path, ndim=3)
         moved = resample_image(
@@ -54,12 +66,13 @@ def normalise_maps(
             interpolation="bspline",
         )
         metric = SCALAR_METRICS[measure]
-        # the spline may overshoot at the rim of the brain by a hair
-        write_volume(out_map, np.clip(moved, *metric.bounds), affine)
+        # the spline overshoots at the rim of the brain, and rings beyond it
+        kept = np.where(inside, np.clip(moved, *metric.bounds), 0)
+        write_volume(out_map, kept, affine)
         describe(
             out_map,
             metric.description,
-            sources=[path, midpoint, from_template],
+            sources=[path, mask, midpoint, from_template],
             Units=metric.units or "1",
             Resolution=f"{resolution:g} mm isotropic, cubic B-spline, resampled once",
             SkullStripped=True,

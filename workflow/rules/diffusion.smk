@@ -118,6 +118,7 @@ rule measure_diffusion:
 rule normalise_maps:
     input:
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
+        mask=rules.preprocess_dwi.output.mask,
         midpoint=rules.build_dwi_space.output.midpoint,
         from_template=rules.build_dwi_space.output.from_template,
     output:

@@ -7,6 +7,7 @@ with job_log(snakemake.log[0]):
     normalise_maps(
         maps=snakemake.input.maps,
         measures=snakemake.params.measures,
+        mask=snakemake.input.mask,
         midpoint=snakemake.input.midpoint,
         from_template=snakemake.input.from_template,
         session=snakemake.wildcards.ses,
