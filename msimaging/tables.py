@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from msimaging.errors import Finding, InputError
@@ -48,7 +49,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a table, whole or not at all; missing becomes ``n/a``.
+    """Write a table, whole or not at all; missing values and empty text become ``n/a``.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
         Written without its index.
     """
     with whole_file(path) as temporary:
-        table.to_csv(
+        table.replace("", np.nan).to_csv(
             temporary,
             sep="\t",
             index=False,
