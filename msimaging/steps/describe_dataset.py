@@ -47,6 +47,7 @@ def describe_dataset(
             "Name": "msimaging derivatives",
             "BIDSVersion": "1.10.0",
             "DatasetType": "derivative",
+            "DatasetLinks": {"raw": Path(bids_dir).resolve().as_uri()},
             "GeneratedBy": [
                 {"Name": "msimaging", "Version": version(), "Libraries": library_versions()}
             ],

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.layout import DERIVATIVES
 from msimaging.bids.ledger import FAILURE
 from msimaging.errors import Finding, MsimagingError
 from msimaging.provenance import file_digest, version
@@ -44,13 +45,41 @@ def describe(
     """
     content: dict[str, Any] = {"Description": description}
     content |= {key: value for key, value in fields.items() if value is not None}
-    content["Sources"] = [
-        {"Path": str(source), "SHA256": file_digest(source)} for source in sources
-    ]
+    digests = {source_uri(source): file_digest(source) for source in sources}
+    content["Sources"] = list(digests)
+    content["SourceDigests"] = digests
     content["GeneratedBy"] = [{"Name": "msimaging", "Version": version()}]
     for name, text in (columns or {}).items():
         content[name] = {"Description": text}
     write_json(sidecar_of(path), content)
+
+
+def source_uri(path: Path | str) -> str:
+    """Return the BIDS URI of a file: of these results, or of the raw dataset.
+
+    Parameters
+    ----------
+    path : path
+        A file below the derivatives, or a scan's file.
+
+    Returns
+    -------
+    str
+        The path itself for files outside both, such as a user's atlas.
+
+    Examples
+    --------
+    >>> source_uri("derivatives/msimaging/sub-1/dwi/x.nii.gz")
+    'bids::sub-1/dwi/x.nii.gz'
+    >>> source_uri("/data/trial/sub-1/ses-a/dwi/sub-1_ses-a_dwi.json")
+    'bids:raw:sub-1/ses-a/dwi/sub-1_ses-a_dwi.json'
+    """
+    text = str(path)
+    _, inside, below = text.rpartition(f"{DERIVATIVES}/")
+    if inside:
+        return f"bids::{below}"
+    _, folder, scan = text.partition("/sub-")
+    return f"bids:raw:sub-{scan}" if folder else text
 
 
 @contextmanager
