@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from msimaging.bids.layout import output
+from msimaging.bids.ledger import FAILURE, failure_in, read_ledger
+from msimaging.bids.plan import Plan
+from msimaging.bids.rows import write_rows
+from msimaging.bids.visits import EXCLUSION_COLUMNS, SCAN_COLUMNS, VISIT_COLUMNS
+from msimaging.settings import validated
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    cells = (
+        ("sub-1", "ses-a", "d1", "b1", ""),
+        ("sub-1", "ses-b", "d2", "b2 | b3", ""),
+        ("sub-2", "ses-a", "d4", "b4", "moved"),
+        ("sub-3", "ses-a", "d5", "", ""),
+    )
+    names = ("participant_id", "session_id", "dwi", "bold", "exclude")
+    rows = [dict(zip(names, row, strict=True)) for row in cells]
+    write_rows(tmp_path / "visits.tsv", VISIT_COLUMNS, rows)
+    scans = [{"path": f"{k}{n}", "modality": k} for k in "db" for n in range(1, 6)]
+    write_rows(tmp_path / "scans.tsv", SCAN_COLUMNS, scans)
+    refused = {"participant_id": "sub-3", "session_id": "ses-a", "modality": "dwi"}
+    reasons = [{**refused, "reason": reason} for reason in ("cut", "no b=0")]
+    write_rows(tmp_path / "exclusions.tsv", EXCLUSION_COLUMNS, reasons)
+    return tmp_path
+
+
+def states(study: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
+    plan = Plan.of_study(study, validated({"bids_dir": "raw"}))
+    entries = read_ledger(study, plan)
+    return {(e.step, e.participant_id, e.session_id): (e.state, e.reason) for e in entries}
+
+
+def test_what_is_left_out_is_told_with_its_reason(study: Path) -> None:
+    told = states(study)
+    assert told["dwi", "sub-2", "ses-a"] == told["bold", "sub-2", "ses-a"] == ("excluded", "moved")
+    assert told["dwi", "sub-3", "ses-a"] == ("excluded", "cut; no b=0")
+    assert told["bold", "sub-3", "ses-a"][0] == "absent"
+    state, reason = told["bold", "sub-1", "ses-b"]
+    assert state == "excluded"
+    assert reason.startswith("2 scans and no choice")
+    assert told["change of bold", "sub-1", "ses-a"][0] == "unpaired"
+    assert ("change of dwi", "sub-1", "ses-a") not in told
+
+
+def test_a_step_is_pending_then_failed_then_done(study: Path) -> None:
+    step = ("fit_tensor", "sub-1", "ses-b")
+    assert states(study)[step] == ("pending", "")
+    log = study / "logs" / "fit_tensor" / "sub-1_ses-b.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"some text\n{FAILURE}no signal\n{FAILURE}no mask\n")
+    assert states(study)[step] == ("failed", "no signal; no mask")
+    tensor = study / output("tensor", sub="sub-1", ses="ses-b")
+    tensor.parent.mkdir(parents=True)
+    tensor.touch()
+    assert states(study)[step] == ("done", "")
+    assert states(study)["fit_tensor", "sub-1", "ses-a"] == ("pending", "")
+
+
+def test_jobs_of_patients_pairs_and_cohort_are_listed_once(study: Path) -> None:
+    told = states(study)
+    assert ("build_dwi_space", "sub-1", "") in told
+    assert ("change_diffusion", "sub-1", "aToB") in told
+    assert ("test_changes", "", "") in told
+    assert {step for step, sub, _ in told if sub == "sub-2"} == {"dwi", "bold"}
+
+
+def test_a_missing_log_tells_nothing(tmp_path: Path) -> None:
+    assert failure_in(tmp_path / "no.log") == ""

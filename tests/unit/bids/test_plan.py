@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from msimaging.bids.plan import Plan
+from msimaging.bids.rows import write_rows
+from msimaging.bids.visits import EXCLUSION_COLUMNS, SCAN_COLUMNS, VISIT_COLUMNS
+from msimaging.errors import ConfigError
+from msimaging.settings import validated
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    visits, scans = [], []
+    for sub, months in (("sub-1", (1, 7)), ("sub-2", (2,))):
+        for month in months:
+            ses = f"ses-m{month}"
+            row = {"participant_id": sub, "session_id": ses, "acq_time": f"2021-0{month}-01"}
+            for kind in ("dwi", "bold"):
+                path = f"{sub}_{ses}_{kind}.nii.gz"
+                row[kind] = path
+                scans.append({"path": path, "modality": kind, "sidecars": "a.json;b.json"})
+            visits.append(row)
+    scans[0] |= {"bval": "dwi.bval", "bvec": "dwi.bvec"}
+    write_rows(tmp_path / "visits.tsv", VISIT_COLUMNS, visits)
+    write_rows(tmp_path / "scans.tsv", SCAN_COLUMNS, scans)
+    return tmp_path
+
+
+def plan(study: Path, **settings: object) -> Plan:
+    return Plan.of_study(study, validated({"bids_dir": "raw", **settings}))
+
+
+def test_raw_files_lie_below_the_dataset(study: Path) -> None:
+    assert plan(study).raw("dwi", "sub-1", "ses-m1") == {
+        "image": "raw/sub-1_ses-m1_dwi.nii.gz",
+        "sidecars": ["raw/a.json", "raw/b.json"],
+        "bval": "raw/dwi.bval",
+        "bvec": "raw/dwi.bvec",
+    }
+    assert "bval" not in plan(study).raw("bold", "sub-1", "ses-m1")
+
+
+def test_rows_stand_in_the_order_of_the_files(study: Path) -> None:
+    atlases = ["one", "two"]
+    whole = plan(study)
+    files = whole.of_all_visits("dwi", "tensor_regions", atlas=atlases)
+    rows = whole.visit_rows("dwi", atlases)
+    assert len(files) == len(rows) == 6
+    for path, row in zip(files, rows, strict=True):
+        assert f"{row['participant_id']}_{row['session_id']}" in path
+        assert f"atlas-{row['atlas']}_" in path
+    (pair,) = whole.pair_rows("bold", ["one"])
+    assert (pair["baseline"], pair["follow_up"], pair["months"]) == ("ses-m1", "ses-m7", 5.95)
+
+
+def test_a_refused_scan_is_out_and_its_visit_stays(study: Path) -> None:
+    refused = {"participant_id": "sub-1", "session_id": "ses-m7", "modality": "dwi"}
+    write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, [{**refused, "reason": "cut"}])
+    assert plan(study).sessions("dwi", "sub-1") == ["ses-m1"]
+    assert plan(study).sessions("bold", "sub-1") == ["ses-m1", "ses-m7"]
+    assert plan(study).pairs("dwi") == ()
+    assert not any("forest" in path for path in plan(study).figures())
+
+
+def test_a_tangent_space_needs_two_visits_and_the_setting(study: Path) -> None:
+    assert len(plan(study).group_matrices()) == 3
+    kinds = {"functional": {"kinds": {"correlation": "empirical"}}}
+    assert plan(study, **kinds).group_matrices() == []
+    assert plan(study, **kinds).stats(tangent=False) == ["pearsoncorrelation"]
+
+
+def test_the_ledger_waits_for_every_table(study: Path) -> None:
+    waited = plan(study).results()
+    for name in ("measures", "results"):
+        assert f"derivatives/msimaging/cohort/{name}.tsv" in waited
+    assert not set(waited) & set(plan(study).targets())
+
+
+def test_every_unknown_scan_is_named_with_its_line(study: Path) -> None:
+    table = study / "visits.tsv"
+    table.write_text(table.read_text().replace("sub-2_ses-m2_dwi", "other"))
+    with pytest.raises(ConfigError, match=r"line 4: every scan .* found other\.nii\.gz"):
+        plan(study)
