@@ -27,6 +27,10 @@ _MAX_MD = 1.5e-3
 _CLEAR_RATIO, _CLEAR_Z = 1.01, 1.0
 
 
+#: The rule that a table with the wrong axes breaks; settings may let such a table pass.
+ORIENTATION_RULE = "fibres run on from voxel to voxel under the b-vectors as they are"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrientationCheck:
     """Coherence of fibres under the 24 distinguishable tables.
@@ -147,7 +151,7 @@ def orientation_finding(check: OrientationCheck, *, where: str = "") -> Finding 
         remedy = "The scan does not tell clearly; look at the picture of directions."
     return Finding(
         severity="error" if check.is_clear else "warning",
-        rule="fibres run on from voxel to voxel under the b-vectors as they are",
+        rule=ORIENTATION_RULE,
         where=where,
         found=found,
         remedy=remedy,

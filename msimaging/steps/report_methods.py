@@ -26,17 +26,18 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
         In the order of the analysis.
     """
     used = _settings_by_step(settings)
+    switched_off = _switched_off(settings["diffusion"])
     done = ledger[ledger["state"] == "done"]["step"].value_counts()
     failed = ledger[ledger["state"] == "failed"]["step"].value_counts()
     records = []
     for step, step_settings in used.items():
         source = _SAME_JOB.get(step, step)
-        n_done = int(done.get(source, 0))
+        n_done = 0 if step in switched_off else int(done.get(source, 0))
         records.append(
             StepRecord(
                 name=step,
                 ran=n_done > 0,
-                reason="" if n_done else "no scan or pair of visits for it",
+                reason=_why_not(step, n_done, switched_off),
                 settings=step_settings,
                 n_done=n_done,
                 n_failed=int(failed.get(source, 0)),
@@ -45,9 +46,31 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
     return records
 
 
+def _switched_off(diffusion: Mapping[str, Any]) -> set[str]:
+    """Return the corrections that the settings do not ask for."""
+    switches = {
+        "denoise_dwi": diffusion["denoise"] != "none",
+        "remove_gibbs": diffusion["unring"] != "none",
+        "correct_dwi_motion": diffusion["motion"],
+        "correct_bias": diffusion["bias"],
+    }
+    return {step for step, wanted in switches.items() if not wanted} | {"correct_distortion"}
+
+
+def _why_not(step: str, n_done: int, switched_off: set[str]) -> str:
+    if n_done:
+        return ""
+    return "not asked for" if step in switched_off else "no scan or pair of visits for it"
+
+
 #: Steps of the methods section that are done within another step's job.
 _SAME_JOB = {
     "check_gradients": "preprocess_dwi",
+    "denoise_dwi": "preprocess_dwi",
+    "remove_gibbs": "preprocess_dwi",
+    "correct_dwi_motion": "preprocess_dwi",
+    "correct_distortion": "preprocess_dwi",
+    "correct_bias": "preprocess_dwi",
     "bootstrap_tensor": "measure_diffusion",
     "clean_time_series": "connect_parcels",
     "judge_reliability": "change_diffusion",
@@ -63,6 +86,11 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         "check_gradients": {},
         "preprocess_dwi": {},
+        "denoise_dwi": {},
+        "remove_gibbs": {},
+        "correct_dwi_motion": {},
+        "correct_distortion": {},
+        "correct_bias": {},
         "fit_tensor": {"fit": diffusion["fit"]},
         "measure_diffusion": {"atlas": regions},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from msimaging.bids.visits import (
     read_scans,
 )
 from msimaging.diffusion.gradients import check_gradients, check_table
+from msimaging.diffusion.orientation import ORIENTATION_RULE
 from msimaging.errors import ComputationError, ConfigError, Finding, InputError
 from msimaging.gradient_files import read_numbers
 from msimaging.grids import check_finite
@@ -127,10 +128,21 @@ def check_study(study: Path) -> StudyReport:
         return StudyReport(faults=tuple(faults))
     root = Path(study, settings["bids_dir"])
     reports = _check_scans(study, root, visits, scans)
+    if settings["diffusion"]["gradients"] != "stop":
+        reports = [_with_axes_allowed(report) for report in reports]
     write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
     # pairs of a faulty table mean nothing
     compared = () if faults else _comparisons(root, visits, scans, settings, reports)
     return StudyReport(faults=tuple(faults), scans=tuple(reports), comparability=tuple(compared))
+
+
+def _with_axes_allowed(report: ScanReport) -> ScanReport:
+    """Make a warning of the one fault that the settings allow: b-vectors along other axes."""
+    findings = tuple(
+        replace(finding, severity="warning") if finding.rule == ORIENTATION_RULE else finding
+        for finding in report.findings
+    )
+    return replace(report, findings=findings)
 
 
 def _without_scans(path: Path, visits: Visits) -> Iterable[Finding]:

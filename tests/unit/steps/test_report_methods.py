@@ -1,0 +1,19 @@
+import pandas as pd
+import pytest
+
+from msimaging.reporting.methods import methods_text
+from msimaging.settings import validated
+from msimaging.steps.report_methods import step_records
+
+LEDGER = pd.DataFrame({"step": ["preprocess_dwi", "fit_tensor"], "state": ["done", "done"]})
+
+
+@pytest.mark.parametrize("motion", [True, False])
+def test_a_correction_that_was_switched_off_leaves_the_methods_text(motion: bool) -> None:
+    settings = validated({"bids_dir": "bids", "diffusion": {"motion": motion}})
+    text = methods_text(step_records(LEDGER, settings))
+    told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
+    left_out = " ".join(text.not_run)
+    assert ("eddy currents were corrected" in told) is motion
+    assert ("eddy currents" in left_out) is not motion
+    assert "susceptibility distortion" in left_out
