@@ -1,0 +1,281 @@
+"""A tiny trial from index to report: tables, second runs, new and excluded visits, killed runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import pytest
+
+from msimaging.bids.rows import read_rows
+from msimaging.phantom import simulate_trial
+
+pytestmark = pytest.mark.slow
+
+DERIVATIVES = Path("derivatives") / "msimaging"
+HEADERS = {
+    "measures": "participant_id session_id months modality atlas label measure value units "
+    "coverage flags",
+    "changes": "participant_id baseline follow_up months modality atlas label measure "
+    "baseline_value follow_up_value change percent_change se ci_low ci_high sdc detectable "
+    "reliable flags",
+    "results": "model family modality atlas label measure n n_excluded estimate ci_low ci_high "
+    "effect effect_name test statistic p p_floor p_adjusted adjustment flags",
+    "ledger": "step participant_id session_id state reason",
+}
+COARSE = {
+    "spatial__working_resolution": 6,
+    "spatial__map_resolution": 6,
+    "diffusion__bootstrap_samples": 50,
+    "figures__formats": ["png"],
+}
+LATER = {"sub-02": ["ses-month12"], "sub-03": ["ses-month06", "ses-month12"]}
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients, three visits each."""
+    bids = tmp_path_factory.mktemp("trial") / "bids"
+    simulate_trial(
+        bids,
+        n_patients=3,
+        n_visits=3,
+        n_lesions=1,
+        dwi_voxel_size=6.0,
+        n_b0=2,
+        n_directions=12,
+        bold_voxel_size=6.0,
+        n_volumes=40,
+    )
+    return bids
+
+
+@pytest.fixture(scope="module")
+def study(
+    trial: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    msimaging: Callable[..., subprocess.CompletedProcess[str]],
+    edit_config: Callable[..., None],
+) -> Path:
+    """Two patients with two visits and one with one, run to the end on two cores."""
+    root = tmp_path_factory.mktemp("run")
+    shutil.copytree(trial, root / "bids")
+    shutil.rmtree(root / "bids" / "sub-01" / "ses-month12")
+    for sub, sessions in LATER.items():
+        for session in sessions:
+            shutil.rmtree(root / "bids" / sub / session)
+    assert msimaging("index", root / "bids", root / "study").returncode == 0
+    edit_config(root / "study", **COARSE)
+    result = msimaging("run", root / "study", "--cores", 2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (root / "study" / "first_run.txt").write_text(result.stdout)
+    return root / "study"
+
+
+def jobs_of_last_run(study: Path) -> Counter[str]:
+    record = (study / "logs" / "run.log").read_text()
+    started = Counter(re.findall(r"^(?:local)?rule (\w+):", record, re.MULTILINE))
+    started.pop("default", None)
+    started.pop("all", None)
+    return started
+
+
+def times(study: Path) -> dict[str, int]:
+    files = (path for path in (study / DERIVATIVES).rglob("*") if path.is_file())
+    return {str(path): path.stat().st_mtime_ns for path in files}
+
+
+def test_every_table_has_the_columns_of_the_contract(study: Path) -> None:
+    for name, header in HEADERS.items():
+        path = study / DERIVATIVES / "cohort" / f"{name}.tsv"
+        first, *rows = path.read_text().splitlines()
+        assert first.split("\t") == header.split()
+        assert rows
+        assert all(cell for row in rows for cell in row.split("\t")), "an empty cell is n/a"
+        described = json.loads(path.with_suffix(".json").read_text())
+        assert set(header.split()) <= set(described)
+
+
+def test_changes_are_differences_of_the_measures(study: Path) -> None:
+    measures = {
+        (row["participant_id"], row["session_id"], row["atlas"], row["label"], row["measure"]): row
+        for row in read_rows(study / DERIVATIVES / "cohort" / "measures.tsv")
+    }
+    changes = read_rows(study / DERIVATIVES / "cohort" / "changes.tsv")
+    assert {row["participant_id"] for row in changes} == {"sub-01", "sub-02"}
+    compared = 0
+    for row in changes:
+        key = (row["atlas"], row["label"], row["measure"])
+        before = measures[row["participant_id"], row["baseline"], *key]["value"]
+        after = measures[row["participant_id"], row["follow_up"], *key]["value"]
+        if row["change"]:
+            assert float(row["change"]) == pytest.approx(float(after) - float(before), abs=1e-8)
+            compared += 1
+    assert compared > len(changes) / 2
+
+
+def test_every_image_and_table_has_a_sidecar(study: Path) -> None:
+    root = study / DERIVATIVES
+    files = [*root.glob("sub-*/**/*.nii.gz"), *root.glob("sub-*/**/*.tsv"), *root.glob("*/*.tsv")]
+    assert len(files) > 50
+    missing = [path.name for path in files if not (path.parent / sidecar_name(path)).exists()]
+    assert missing == []
+
+
+def sidecar_name(path: Path) -> str:
+    return path.name.split(".")[0] + ".json"
+
+
+def test_no_temporary_file_is_left(study: Path) -> None:
+    hidden = [path.name for path in (study / DERIVATIVES).rglob(".*") if path.is_file()]
+    assert hidden == [".bidsignore"]
+
+
+def test_an_unpaired_patient_is_named_and_processed(study: Path, msimaging: Callable) -> None:
+    assert "unpaired: change of dwi sub-03 ses-baseline" in (study / "first_run.txt").read_text()
+    measures = read_rows(study / DERIVATIVES / "cohort" / "measures.tsv")
+    processed = {(r["participant_id"], r["modality"]) for r in measures}
+    assert {("sub-03", "dwi"), ("sub-03", "bold")} <= processed
+    entries = json.loads(msimaging("status", study, "--json").stdout)
+    unpaired = {(e["step"], e["participant_id"]) for e in entries if e["state"] == "unpaired"}
+    assert unpaired == {("change of dwi", "sub-03"), ("change of bold", "sub-03")}
+    assert {entry["state"] for entry in entries} == {"done", "unpaired"}
+
+
+def test_a_second_run_does_nothing(study: Path, msimaging: Callable) -> None:
+    before = times(study)
+    result = msimaging("run", study, "--cores", 2)
+    assert result.returncode == 0
+    assert jobs_of_last_run(study) == Counter()
+    assert times(study) == before
+
+
+def test_one_core_and_a_killed_run_give_the_same_bytes(
+    trial: Path, study: Path, tmp_path: Path, msimaging: Callable, edit_config: Callable
+) -> None:
+    """One patient alone on one core, killed on the way, against the study on two cores."""
+    shutil.copytree(trial, tmp_path / "bids", ignore=shutil.ignore_patterns("sub-02", "sub-03"))
+    shutil.rmtree(tmp_path / "bids" / "sub-01" / "ses-month12")
+    alone = tmp_path / "study"
+    msimaging("index", tmp_path / "bids", alone)
+    edit_config(alone, **COARSE)
+    kill_when_something_is_written(alone)
+    for path in (alone / DERIVATIVES).rglob("[!.]*.nii.gz"):
+        nib.load(path).get_fdata()  # what stands under a final name is whole
+
+    locked = msimaging("run", alone, "--cores", 1)
+    assert locked.returncode == 2
+    assert "one run at a time works on a study" in locked.stderr
+    assert "-- --unlock" in locked.stderr
+    assert msimaging("run", alone, "--cores", 1, "--", "--unlock").returncode == 0
+    finished = msimaging("run", alone, "--cores", 1)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+    compared = Counter()
+    for path in sorted((alone / DERIVATIVES / "sub-01").rglob("[!.]*")):
+        of_the_group = "stat-tangent" in path.name
+        if path.is_file() and path.suffix in {".gz", ".tsv", ".bvec", ".bval"} and not of_the_group:
+            other = study / path.relative_to(alone)
+            assert path.read_bytes() == other.read_bytes(), path.name
+            compared[path.suffix] += 1
+    assert compared[".gz"] > 20
+    assert compared[".tsv"] > 20
+    for name in ("measures", "changes"):
+        assert lines_of(alone, name, "sub-01") == lines_of(study, name, "sub-01")
+
+
+def lines_of(study: Path, table: str, patient: str) -> list[str]:
+    lines = (study / DERIVATIVES / "cohort" / f"{table}.tsv").read_text().splitlines()
+    found = [line for line in lines if line.startswith(patient)]
+    assert found
+    return found
+
+
+def kill_when_something_is_written(study: Path) -> None:
+    command = [sys.executable, "-m", "msimaging", "run", str(study), "--cores", "1"]
+    running = subprocess.Popen(
+        command,
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((study / DERIVATIVES).rglob("*.nii.gz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert list((study / ".snakemake" / "locks").iterdir())
+
+
+def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
+    trial: Path, study: Path, msimaging: Callable
+) -> None:
+    bids = study.parent / "bids"
+    shutil.copytree(trial / "sub-01" / "ses-month12", bids / "sub-01" / "ses-month12")
+    indexed = msimaging("index", bids, study)
+    assert "new: sub-01 ses-month12" in indexed.stdout
+    before = times(study)
+    result = msimaging("run", study, "--cores", 2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
+    of_the_patient = ("build_dwi_space", "build_bold_space")
+    # the midpoint of three visits is another than that of two
+    of_its_visits = ("measure_diffusion", "normalise_maps", "extract_parcels", "connect_parcels")
+    of_its_pairs = ("change_diffusion", "change_connectivity")
+    of_its_figures = ("draw_patient_maps", "draw_patient_connectivity")
+    of_the_cohort = ("connect_group", "collect_measures", "collect_changes", "test_changes")
+    of_the_report = ("draw_cohort_connectivity", "write_ledger", "write_report")
+    assert jobs_of_last_run(study) == {
+        **dict.fromkeys((*own, *of_the_patient), 1),
+        **dict.fromkeys(of_its_visits, 3),
+        **dict.fromkeys((*of_its_pairs, *of_its_figures), 2),
+        **dict.fromkeys((*of_the_cohort, *of_the_report), 1),
+        "draw_regions": 2,
+    }
+    others = {p: t for p, t in before.items() if "/sub-02" in p and "tangent" not in p}
+    assert len(others) > 50
+    assert others.items() <= times(study).items()
+
+
+def test_an_excluded_visit_ends_with_3_and_stands_in_the_ledger(
+    study: Path, msimaging: Callable
+) -> None:
+    table = study / "visits.tsv"
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    place = lines[0].index("exclude")
+    for cells in lines:
+        if cells[0] == "sub-03":
+            cells[place] = "fell asleep"
+    table.write_text("\n".join("\t".join(cells) for cells in lines) + "\n")
+    result = msimaging("run", study, "--cores", 2)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert "excluded: dwi sub-03 ses-baseline: fell asleep" in result.stdout
+    jobs = jobs_of_last_run(study)
+    assert not {"preprocess_dwi", "fit_tensor", "build_dwi_space", "extract_parcels"} & set(jobs)
+    ledger = read_rows(study / DERIVATIVES / "cohort" / "ledger.tsv")
+    told = [row for row in ledger if row["state"] == "excluded"]
+    assert [(r["step"], r["participant_id"], r["reason"]) for r in told] == [
+        ("dwi", "sub-03", "fell asleep"),
+        ("bold", "sub-03", "fell asleep"),
+    ]
+    measured = read_rows(study / DERIVATIVES / "cohort" / "measures.tsv")
+    assert "sub-03" not in {row["participant_id"] for row in measured}
+
+
+def test_a_new_reason_alone_reaches_the_ledger(study: Path, msimaging: Callable) -> None:
+    table = study / "visits.tsv"
+    table.write_text(table.read_text().replace("fell asleep", "withdrew consent"))
+    assert msimaging("run", study, "--cores", 2).returncode == 3
+    assert jobs_of_last_run(study) == {"write_ledger": 1, "write_report": 1}
+    assert "withdrew consent" in (study / DERIVATIVES / "cohort" / "ledger.tsv").read_text()
