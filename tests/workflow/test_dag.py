@@ -195,7 +195,6 @@ def test_a_faulty_table_ends_plain_snakemake_with_its_findings(tmp_path: Path) -
     assert "line 3: acq_time must be a date" in result.stdout + result.stderr
 
 
-@pytest.mark.xfail(reason="report.smk holds a function (drawn) beside its rules")
 def test_the_workflow_is_lint_free(tmp_path: Path) -> None:
     study = both(tmp_path).write()
     result = snakemake("--directory", study, "--configfile", study / "config.yaml", "--lint")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
+from bids_overlay import write_overlay
 
 from msimaging.bids.rows import read_rows
 from msimaging.phantom import simulate_trial
@@ -122,6 +123,20 @@ def test_changes_are_differences_of_the_measures(study: Path) -> None:
             assert float(row["change"]) == pytest.approx(float(after) - float(before), abs=1e-8)
             compared += 1
     assert compared > len(changes) / 2
+
+
+def test_the_results_are_valid_bids_derivatives(study: Path, tmp_path: Path) -> None:
+    schema = write_overlay(tmp_path / "schema.json")
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    command = [validator, study / DERIVATIVES, "--schema", schema.as_uri(), "--ignoreWarnings"]
+    result = subprocess.run(
+        [*command, "--format", "json"], capture_output=True, text=True, check=False
+    )
+    issues = json.loads(result.stdout)["issues"]["issues"]
+    errors = [issue for issue in issues if issue["severity"] == "error"]
+    told = {(issue["code"], issue.get("subCode"), issue["location"]) for issue in errors}
+    assert not told
+    assert result.returncode == 0
 
 
 def test_every_image_and_table_has_a_sidecar(study: Path) -> None:

@@ -24,7 +24,7 @@ gc.set_threshold(200_000, 50, 50)
 SETTINGS = validated(config)
 PLAN = Plan.of_study(Path.cwd(), SETTINGS)
 TASK = SETTINGS["functional"]["task"]
-FORMATS = SETTINGS["figures"]["formats"]
+MEASURES_DRAWN = SETTINGS["figures"]["measures"]
 
 
 wildcard_constraints:
@@ -124,3 +124,12 @@ def of_all_pairs(end, key, **fixed):
         )
 
     return files
+
+
+def drawn(key, category, labels, **fixed):
+    """A figure in every format, listed in the report of Snakemake."""
+    figures = []
+    for path in PLAN.formats(key, **fixed):
+        all_labels = {**labels, "format": path.rsplit(".", 1)[-1]}
+        figures.append(report(path, category=category, labels=all_labels))
+    return figures

@@ -1,15 +1,3 @@
-MEASURES_DRAWN = SETTINGS["figures"]["measures"]
-
-
-def drawn(key, category, labels, **fixed):
-    """A figure in every format, listed in the report of Snakemake."""
-    figures = []
-    for path in PLAN.formats(key, **fixed):
-        all_labels = {**labels, "format": path.rsplit(".", 1)[-1]}
-        figures.append(report(path, category=category, labels=all_labels))
-    return figures
-
-
 rule draw_patient_maps:
     input:
         maps=of_pair("dwi", "tensor_map_template", each=("param", MEASURES_DRAWN)),
