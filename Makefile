@@ -29,7 +29,8 @@ test: setup
 	$(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -n $(CORES) -m slow
+	$(BIN)/python -m pytest -m "slow and alone"
+	$(BIN)/python -m pytest -n $(CORES) -m "slow and not alone"
 
 test-all: test test-slow
 

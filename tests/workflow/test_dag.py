@@ -295,6 +295,7 @@ def seconds_of(action: Callable[[], object]) -> tuple[float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_thousand_visits_are_planned_in_twenty_seconds(tmp_path: Path) -> None:
     table = Table(tmp_path)
     for patient in range(500):
@@ -309,6 +310,7 @@ def test_a_thousand_visits_are_planned_in_twenty_seconds(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_job_costs_less_than_half_a_second_beyond_its_work(tmp_path: Path) -> None:
     """A light job in Snakemake, less the planning, less the same step in a bare Python."""
     study = both(tmp_path).write()
