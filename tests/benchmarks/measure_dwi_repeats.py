@@ -5,7 +5,7 @@ region. The within-visit coefficient of variation is printed without corrections
 correction added in the order of the pipeline. ``phantom``: a head that moves
 by a known amount; the error of regional RD against the noise-free truth, before and after.
 
-Run as ``python tests/benchmarks/bench_dwi_repeats.py repeats --visits 01 02``.
+Run as ``python tests/benchmarks/measure_dwi_repeats.py repeats --visits 01 02``.
 """
 
 from __future__ import annotations
