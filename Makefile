@@ -30,7 +30,7 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and alone"
-	$(BIN)/python -m pytest -n $(CORES) -m "slow and not alone"
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "slow and not alone"
 
 test-all: test test-slow
 
