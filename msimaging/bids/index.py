@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msimaging.bids.lesions import derivative_roots, find_lesion_masks
 from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
 from msimaging.bids.rows import read_rows
 from msimaging.bids.visits import Scan
@@ -35,12 +36,15 @@ class IndexedVisit:
         As ``sessions.tsv`` gives it, empty where it does not.
     scans : mapping
         From the kind (``dwi bold anat epi``) to its scans.
+    lesions : tuple of str
+        Lesion masks of the visit, in the dataset or in derivatives kept inside it.
     """
 
     participant_id: str
     session_id: str
     acq_time: str
     scans: Mapping[str, tuple[Scan, ...]]
+    lesions: tuple[str, ...] = ()
 
 
 class MetadataFiles:
@@ -120,6 +124,7 @@ def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
         Patients in natural order, visits in the order of ``sessions.tsv`` where there is one.
     """
     metadata = MetadataFiles(bids_dir)
+    roots = derivative_roots(bids_dir)
     visits: list[IndexedVisit] = []
     for subject in _folders(bids_dir, "sub-"):
         dates = _session_dates(subject)
@@ -133,6 +138,9 @@ def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
                 session_id=name,
                 acq_time=dates.get(name, ""),
                 scans={kind: tuple(_scans(sessions[name], kind, metadata)) for kind in KINDS},
+                lesions=find_lesion_masks(
+                    bids_dir, roots, subject.name, name if sessions[name] != subject else ""
+                ),
             )
             for name in order
         ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from msimaging.bids.layout import output
 from msimaging.bids.visits import (
+    UNDECIDED,
     Modality,
     Scan,
     Visit,
@@ -166,6 +167,27 @@ class Plan:
         if modality == "dwi":
             files |= {"bval": f"{root}/{scan.bval}", "bvec": f"{root}/{scan.bvec}"}
         return files
+
+    def lesion_masks(self, modality: Modality, sub: str) -> list[str]:
+        """Return the lesion masks of a patient's visits as paths from the study folder.
+
+        Parameters
+        ----------
+        modality : {"dwi", "bold"}
+            Whose visits.
+        sub : str
+            Patient.
+
+        Returns
+        -------
+        list of str
+            One a session, in the order of time; empty unless every session has its own mask,
+            because healthy tissue lies outside the lesions of all visits.
+        """
+        named = [self._scan_of[modality, sub, s].lesions for s in self.sessions(modality, sub)]
+        root = PurePosixPath(self.settings["bids_dir"])
+        usable = [str(root / path) for path in named if path and UNDECIDED not in path]
+        return usable if len(usable) == len(named) else []
 
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""

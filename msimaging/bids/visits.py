@@ -37,7 +37,7 @@ VISIT_COLUMNS = (
     "anat",
     "exclude",
 )
-SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed")
+SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions")
 EXCLUSION_COLUMNS = ("participant_id", "session_id", "modality", "reason")
 
 
@@ -165,6 +165,7 @@ class Scan:
     bvec: str | None
     sidecars: tuple[str, ...]
     reversed: str | None = None
+    lesions: str | None = None
 
 
 def read_visits(path: Path) -> Visits:
@@ -345,6 +346,7 @@ def read_scans(path: Path) -> dict[str, Scan]:
             bvec=row["bvec"] or None,
             sidecars=tuple(name for name in row["sidecars"].split(";") if name),
             reversed=row.get("reversed") or None,
+            lesions=row.get("lesions") or None,
         )
         for row in read_rows(path)
     }

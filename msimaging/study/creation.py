@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from msimaging.bids.index import IndexedVisit, index_dataset
+from msimaging.bids.lesions import mask_of_scan
 from msimaging.bids.names import parse_name
 from msimaging.bids.rows import read_rows, write_rows
 from msimaging.bids.visits import (
@@ -24,6 +25,8 @@ from msimaging.settings import WORKFLOW, read_settings
 
 #: Columns of visits.tsv that hold scans, and the kind of scan in the index.
 _SCAN_CELLS = ("dwi", "bold", "anat")
+#: What a person may choose among by entities.
+_CHOICES = (*_SCAN_CELLS, "lesion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> 
         )
     settings = read_settings(config)
     found = index_dataset(bids_dir)
-    write_rows(study / "scans.tsv", SCAN_COLUMNS, _scan_rows(found))
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, _scan_rows(found, settings["select"]["lesion"]))
     table = study / "visits.tsv"
     old = read_rows(table) if table.exists() else []
     inventory = _merged(old, [_visit_row(visit, settings) for visit in found])
@@ -106,7 +109,7 @@ def _parsed(select: Iterable[str]) -> dict[str, dict[str, str]]:
     for text in select:
         kind, colon, entities = text.partition(":")
         pairs = [pair.partition("-") for pair in re.split(r"[_ ,]+", entities.strip())]
-        if kind not in _SCAN_CELLS or not colon or not all(dash for _, dash, _ in pairs):
+        if kind not in _CHOICES or not colon or not all(dash for _, dash, _ in pairs):
             rule = "a choice looks like dwi:acq-ax20_dir-PA"
             raise ConfigError([_fault(Path("--select"), rule, repr(text))])
         choices[kind] = {key: label for key, _, label in pairs}
@@ -123,8 +126,10 @@ def _new_config(bids_dir: Path, select: Mapping[str, Mapping[str, str]]) -> str:
     return text
 
 
-def _scan_rows(found: Iterable[IndexedVisit]) -> list[dict[str, str]]:
-    scans = [scan for visit in found for kind in visit.scans.values() for scan in kind]
+def _scan_rows(
+    found: Iterable[IndexedVisit], select_lesion: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    scans = [(v, scan) for v in found for kind in v.scans.values() for scan in kind]
     return [
         {
             "path": scan.path,
@@ -132,8 +137,9 @@ def _scan_rows(found: Iterable[IndexedVisit]) -> list[dict[str, str]]:
             "bval": scan.bval or "",
             "bvec": scan.bvec or "",
             "sidecars": ";".join(scan.sidecars),
+            "lesions": UNDECIDED.join(mask_of_scan(visit.lesions, scan.modality, select_lesion)),
         }
-        for scan in scans
+        for visit, scan in scans
     ]
 
 
