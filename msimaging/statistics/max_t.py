@@ -17,10 +17,13 @@ from msimaging.statistics.inputs import (
     check_alternative,
     refuse,
 )
+from msimaging.statistics.split_flips import SplitFlips
 
 # 64 columns by 8192 flips in float64 are 4 MB: what is made is still in the cache when it is read
 COLUMN_BLOCK = 64
 FLIP_BLOCK = 8192
+# exact flips of as many patients or more are gone through by halves
+MIN_SPLIT_PATIENTS = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,12 +175,19 @@ def _count_hits(
     rows = np.ascontiguousarray(columns.T[order])
     thresholds = observed[order] - TIE_TOLERANCE
 
+    two_sided = alternative == "two-sided"
+
     def count(cut: tuple[int, int]) -> NDArray[np.int64]:
         signs = np.ascontiguousarray(plan.signs(*cut).T)
-        return _count_block(rows, signs, thresholds, two_sided=alternative == "two-sided")
+        return _count_block(rows, signs, thresholds, two_sided=two_sided)
 
     with ThreadPoolExecutor(max_workers=n_threads) as pool:
-        hits = sum(pool.map(count, _cuts(plan.n_rows)), np.zeros((3, observed.size), np.int64))
+        if plan.exact and plan.n_patients >= MIN_SPLIT_PATIENTS:
+            parts = SplitFlips.cut(plan.n_patients, two_sided=two_sided, n_parts=n_threads)
+            counted = pool.map(lambda part: part.count(rows, thresholds), parts)
+        else:
+            counted = pool.map(count, _cuts(plan.n_rows))
+        hits = sum(counted, np.zeros((3, observed.size), np.int64))
     # enforce that a smaller statistic never has the smaller p: from the largest downwards
     hits[1] = np.maximum.accumulate(hits[1][::-1])[::-1]
     back = np.empty_like(order)

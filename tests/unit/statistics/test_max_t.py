@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from msimaging.errors import InputError
+from msimaging.statistics import max_t
 from msimaging.statistics.inference import max_t_test, sign_flip_test
 
 
@@ -122,3 +123,17 @@ def test_family_wise_error_when_some_columns_changed():
     trials[:, :, :10] += 3
     lowest = np.array([max_t_test(trial).p_adjusted[10:].min() for trial in trials])
     assert 0.03 < np.mean(lowest <= 0.05) < 0.06
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_flips_by_halves_count_what_all_flips_in_rows_count(alternative, n_threads, monkeypatch):
+    """Ties, a column without change, an effect and more columns than one block."""
+    differences = np.round(correlated(8, 11, 150), 1)
+    differences[:, 0], differences[:, 1] = 0.0, differences[:, 2]
+    differences[:, 3:6] += 1.5
+    halves = max_t_test(differences, alternative=alternative, n_threads=n_threads)
+    monkeypatch.setattr(max_t, "MIN_SPLIT_PATIENTS", 99)
+    rows = max_t_test(differences, alternative=alternative)
+    for name in ("p", "p_adjusted", "p_adjusted_single_step"):
+        np.testing.assert_array_equal(getattr(halves, name), getattr(rows, name))
