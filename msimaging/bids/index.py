@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +88,7 @@ class MetadataFiles:
             bval=found[".bval"][-1] if found[".bval"] else None,
             bvec=found[".bvec"][-1] if found[".bvec"] else None,
             sidecars=tuple(found[".json"]),
+            shape=image_shape(scan),
         )
 
     def _from_root_to(self, folder: Path) -> Iterator[Path]:
@@ -104,6 +108,42 @@ class MetadataFiles:
             # the more entities a name has, the nearer it is to the scan
             self._folders[folder] = sorted(found, key=lambda item: len(item[0].entities))
         return self._folders[folder]
+
+
+#: Size of a NIfTI-2 header; that of NIfTI-1 is 348.
+_HEADER_BYTES = 540
+
+
+def image_shape(path: Path) -> tuple[int, ...]:
+    """Read the size of an image from its header, without the libraries that read its voxels.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``, NIfTI-1 or NIfTI-2.
+
+    Returns
+    -------
+    tuple of int
+        Voxels along each axis; empty where no header can be read (the check tells why).
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as handle:
+            header = handle.read(_HEADER_BYTES)
+        for order in "<>":
+            if header[:4] == struct.pack(f"{order}i", 348):
+                return _axes(struct.unpack_from(f"{order}8h", header, 40))
+            if header[:4] == struct.pack(f"{order}i", _HEADER_BYTES):
+                return _axes(struct.unpack_from(f"{order}8q", header, 16))
+    except (OSError, EOFError, zlib.error, struct.error):
+        return ()
+    return ()
+
+
+def _axes(dim: tuple[int, ...]) -> tuple[int, ...]:
+    sizes = dim[1 : dim[0] + 1]
+    return sizes if 1 <= dim[0] <= 7 and all(n > 0 for n in sizes) else ()
 
 
 def _is_metadata(name: str) -> bool:

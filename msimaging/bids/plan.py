@@ -5,7 +5,7 @@ The Snakefile holds rules only; every question that a rule asks of the study is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from msimaging.bids.layout import output
 from msimaging.bids.visits import (
+    MODALITIES,
     UNDECIDED,
     Modality,
     Scan,
@@ -188,6 +189,44 @@ class Plan:
         root = PurePosixPath(self.settings["bids_dir"])
         usable = [str(root / path) for path in named if path and UNDECIDED not in path]
         return usable if len(usable) == len(named) else []
+
+    def scans_behind(
+        self, modality: Modality | None = None, *, sub: str = "", ses: str = "", pair: str = ""
+    ) -> tuple[Scan, ...]:
+        """Return the scans that a job works on: of a visit, a pair, a patient, or of all.
+
+        Parameters
+        ----------
+        modality : {"dwi", "bold"}, optional
+            Both without it.
+        sub, ses, pair : str
+            As the job's wildcards; empty where it has none.
+
+        Returns
+        -------
+        tuple of Scan
+            In the order of the visits.
+        """
+        return tuple(
+            scan
+            for each in ((modality,) if modality else MODALITIES)
+            for scan in self._scans_behind_one(each, sub, ses, pair)
+        )
+
+    def _scans_behind_one(
+        self, modality: Modality, sub: str, ses: str, pair: str
+    ) -> Iterator[Scan]:
+        if ses:
+            sessions: Sequence[str] = (ses,)
+        elif pair:
+            found = self.pair(modality, sub, pair)
+            sessions = (found.baseline.session_id, found.follow_up.session_id)
+        elif sub:
+            sessions = self.sessions(modality, sub)
+        else:
+            yield from (s for (kind, *_), s in self._scan_of.items() if kind == modality)
+            return
+        yield from (self._scan_of[modality, sub, name] for name in sessions)
 
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""

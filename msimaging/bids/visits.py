@@ -37,7 +37,7 @@ VISIT_COLUMNS = (
     "anat",
     "exclude",
 )
-SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions")
+SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape")
 EXCLUSION_COLUMNS = ("participant_id", "session_id", "modality", "reason")
 
 
@@ -157,7 +157,19 @@ class Visits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The files that belong to one scan, as paths below the BIDS folder."""
+    """The files that belong to one scan, as paths below the BIDS folder, and its size.
+
+    Attributes
+    ----------
+    path, bval, bvec, reversed, lesions : str or None
+        Image, gradient files, series of the opposite polarity, lesion mask.
+    modality : str
+        BIDS suffix.
+    sidecars : tuple of str
+        JSON files, root first.
+    shape : tuple of int
+        Voxels along each axis and volumes, as the header says; empty where none was readable.
+    """
 
     path: str
     modality: str
@@ -166,6 +178,7 @@ class Scan:
     sidecars: tuple[str, ...]
     reversed: str | None = None
     lesions: str | None = None
+    shape: tuple[int, ...] = ()
 
 
 def read_visits(path: Path) -> Visits:
@@ -347,6 +360,7 @@ def read_scans(path: Path) -> dict[str, Scan]:
             sidecars=tuple(name for name in row["sidecars"].split(";") if name),
             reversed=row.get("reversed") or None,
             lesions=row.get("lesions") or None,
+            shape=tuple(int(n) for n in (row.get("shape") or "").split("x") if n.isdigit()),
         )
         for row in read_rows(path)
     }

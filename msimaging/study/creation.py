@@ -138,6 +138,7 @@ def _scan_rows(
             "bvec": scan.bvec or "",
             "sidecars": ";".join(scan.sidecars),
             "lesions": UNDECIDED.join(mask_of_scan(visit.lesions, scan.modality, select_lesion)),
+            "shape": "x".join(map(str, scan.shape)),
         }
         for visit, scan in scans
     ]

@@ -14,8 +14,8 @@ rule collect_measures:
         benchmark("collect_measures")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("collect_measures"),
+        runtime=minutes("collect_measures"),
     params:
         code=code("collect_measures"),
         diffusion=PLAN.visit_rows("dwi", PLAN.diffusion_atlases),
@@ -40,8 +40,8 @@ rule collect_changes:
         benchmark("collect_changes")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("collect_changes"),
+        runtime=minutes("collect_changes"),
     params:
         code=code("collect_changes"),
         diffusion=PLAN.pair_rows("dwi", PLAN.diffusion_atlases),
@@ -61,8 +61,8 @@ rule test_changes:
         benchmark("test_changes")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("test_changes"),
+        runtime=minutes("test_changes"),
     params:
         code=code("test_changes"),
         adjustment=SETTINGS["statistics"]["adjustment"],
@@ -82,8 +82,8 @@ rule describe_dataset:
         benchmark("describe_dataset")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        mem_mb=memory("describe_dataset"),
+        runtime=minutes("describe_dataset"),
     params:
         code=code("describe_dataset"),
         bids_dir=SETTINGS["bids_dir"],
@@ -103,8 +103,8 @@ rule write_ledger:
         benchmark("write_ledger")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("write_ledger"),
+        runtime=minutes("write_ledger"),
     params:
         code=code("write_ledger"),
         settings=SETTINGS,

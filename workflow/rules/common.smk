@@ -5,6 +5,13 @@ from pathlib import Path
 from msimaging.bids.layout import benchmark, log, output
 from msimaging.bids.ledger import left_out
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
+from msimaging.bids.resources import (
+    corrections_on,
+    expected,
+    request_memory,
+    request_minutes,
+    work_on,
+)
 from msimaging.provenance import code_digest
 from msimaging.settings import validated
 
@@ -38,6 +45,39 @@ wildcard_constraints:
 def code(step):
     """Digest of the code behind a step: editing it re-runs the step's rule and no other."""
     return code_digest(f"msimaging.steps.{step}")
+
+
+def _expected(step, modality, wildcards):
+    scans = PLAN.scans_behind(
+        modality,
+        sub=wildcards.get("sub", ""),
+        ses=wildcards.get("ses", ""),
+        pair=wildcards.get("pair", ""),
+    )
+    switched_on = ()
+    if step == "preprocess_dwi":
+        switched_on = corrections_on(SETTINGS["diffusion"])
+    return expected(step, work_on(scans), corrections=switched_on)
+
+
+def memory(step, modality=None):
+    """Resource function: memory by the sizes of a job's scans, doubled at each attempt."""
+
+    def mem_mb(wildcards, attempt):
+        peak, _ = _expected(step, modality, wildcards)
+        return request_memory(peak, attempt=attempt)
+
+    return mem_mb
+
+
+def minutes(step, modality=None):
+    """Resource function: run time by the sizes of a job's scans, doubled at each attempt."""
+
+    def runtime(wildcards, attempt):
+        _, seconds = _expected(step, modality, wildcards)
+        return request_minutes(seconds, attempt=attempt)
+
+    return runtime
 
 
 def raw_dwi(wildcards):

@@ -16,8 +16,8 @@ rule preprocess_dwi:
         benchmark("preprocess_dwi", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory("preprocess_dwi", "dwi"),
+        runtime=minutes("preprocess_dwi", "dwi"),
     params:
         code=code("preprocess_dwi"),
         denoise=SETTINGS["diffusion"]["denoise"],
@@ -45,8 +45,8 @@ rule fit_tensor:
         benchmark("fit_tensor", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("fit_tensor", "dwi"),
+        runtime=minutes("fit_tensor", "dwi"),
     params:
         code=code("fit_tensor"),
         method=SETTINGS["diffusion"]["fit"],
@@ -70,8 +70,8 @@ rule build_dwi_space:
         benchmark("build_dwi_space", "sub")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory("build_space", "dwi"),
+        runtime=minutes("build_space", "dwi"),
     params:
         code=code("build_space"),
         sessions=sessions_of_patient("dwi"),
@@ -102,8 +102,8 @@ rule measure_diffusion:
         benchmark("measure_diffusion", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("measure_diffusion", "dwi"),
+        runtime=minutes("measure_diffusion", "dwi"),
     params:
         code=code("measure_diffusion"),
         atlases=PLAN.diffusion_atlases,
@@ -129,8 +129,8 @@ rule normalise_maps:
         benchmark("normalise_maps", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("normalise_maps", "dwi"),
+        runtime=minutes("normalise_maps", "dwi"),
     params:
         code=code("normalise_maps"),
         measures=TENSOR_MEASURES,

@@ -13,8 +13,8 @@ rule preprocess_bold:
         benchmark("preprocess_bold", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory("preprocess_bold", "bold"),
+        runtime=minutes("preprocess_bold", "bold"),
     params:
         code=code("preprocess_bold"),
     script:
@@ -36,8 +36,8 @@ rule build_bold_space:
         benchmark("build_bold_space", "sub")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory("build_space", "bold"),
+        runtime=minutes("build_space", "bold"),
     params:
         code=code("build_space"),
         sessions=sessions_of_patient("bold"),
@@ -71,8 +71,8 @@ rule extract_parcels:
         benchmark("extract_parcels", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("extract_parcels", "bold"),
+        runtime=minutes("extract_parcels", "bold"),
     params:
         code=code("extract_parcels"),
         atlases=PLAN.functional_atlases,
@@ -110,8 +110,8 @@ rule connect_parcels:
         benchmark("connect_parcels", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("connect_parcels", "bold"),
+        runtime=minutes("connect_parcels", "bold"),
     params:
         code=code("connect_parcels"),
         atlases=PLAN.functional_atlases,
@@ -138,8 +138,8 @@ rule connect_group:
         benchmark("connect_group")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory("connect_group", "bold"),
+        runtime=minutes("connect_group", "bold"),
     params:
         code=code("connect_group"),
         n_atlases=len(PLAN.functional_atlases),

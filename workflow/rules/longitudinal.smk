@@ -15,8 +15,8 @@ rule change_diffusion:
         benchmark("change_diffusion", "sub", "pair")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("change_diffusion", "dwi"),
+        runtime=minutes("change_diffusion", "dwi"),
     params:
         code=code("change_diffusion"),
         measures=TENSOR_MEASURES,
@@ -65,8 +65,8 @@ rule change_connectivity:
         benchmark("change_connectivity", "sub", "pair")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("change_connectivity", "bold"),
+        runtime=minutes("change_connectivity", "bold"),
     params:
         code=code("change_connectivity"),
         months=months_of_pair("bold"),

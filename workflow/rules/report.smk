@@ -19,8 +19,8 @@ rule draw_patient_maps:
         benchmark("draw_patient_maps", "sub", "pair")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("draw_patient_maps", "dwi"),
+        runtime=minutes("draw_patient_maps", "dwi"),
     params:
         code=code("draw_patient_maps"),
         measures=MEASURES_DRAWN,
@@ -53,8 +53,8 @@ rule draw_patient_connectivity:
         benchmark("draw_patient_connectivity", "sub", "pair", "atlas")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("draw_patient_connectivity", "bold"),
+        runtime=minutes("draw_patient_connectivity", "bold"),
     params:
         code=code("draw_connectivity"),
         atlas=lambda wildcards: wildcards.atlas,
@@ -80,8 +80,8 @@ rule draw_regions:
         benchmark("draw_regions", "atlas", "param")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("draw_regions", "dwi"),
+        runtime=minutes("draw_regions", "dwi"),
     params:
         code=code("draw_regions"),
         atlas=lambda wildcards: wildcards.atlas,
@@ -105,8 +105,8 @@ rule draw_cohort_connectivity:
         benchmark("draw_cohort_connectivity", "atlas")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("draw_cohort_connectivity", "bold"),
+        runtime=minutes("draw_cohort_connectivity", "bold"),
     params:
         code=code("draw_connectivity"),
         atlas=lambda wildcards: wildcards.atlas,
@@ -132,8 +132,8 @@ rule write_report:
         benchmark("write_report")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("write_report"),
+        runtime=minutes("write_report"),
     params:
         code=code("write_report"),
         settings=SETTINGS,

@@ -6,10 +6,12 @@ import json
 import time
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from bids import BIDSLayout
 
-from msimaging.bids.index import index_dataset
+from msimaging.bids.index import image_shape, index_dataset
 
 
 def write(path: Path, content: str = "") -> Path:
@@ -84,3 +86,24 @@ def test_a_thousand_patients_are_indexed_in_ten_seconds(tmp_path: Path) -> None:
     visits = index_dataset(tmp_path)
     assert len(visits) == 2000
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 40)])
+def test_the_size_of_an_image_is_read_from_its_header(
+    name: str, kind: type, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    nib.save(kind(np.zeros(shape, dtype=np.int16), np.eye(4)), tmp_path / name)
+    assert image_shape(tmp_path / name) == shape
+
+
+def test_big_endian_images_have_a_size_and_other_files_have_none(tmp_path: Path) -> None:
+    header = nib.Nifti1Header(endianness=">")
+    header.set_data_shape((5, 6, 7, 8))
+    (tmp_path / "big.nii").write_bytes(header.binaryblock)
+    (tmp_path / "text.nii").write_text("not an image" * 100)
+    (tmp_path / "empty.nii.gz").touch()
+    (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b\x08\x00cut")
+    shapes = [image_shape(path) for path in sorted(tmp_path.iterdir())]
+    assert shapes == [(5, 6, 7, 8), (), (), ()]

@@ -1,0 +1,207 @@
+"""What a job will need: memory and time from the sizes of its scans. Standard library only.
+
+`request_memory` and `request_minutes` are what a cluster is asked for, `expected` is what a job
+is expected to take (for a forecast). Both come from one table, `COSTS`, fitted to the benchmark
+records of simulated studies of several sizes; `tests/benchmarks/measure_resources.py` prints
+predicted against measured for any study that has run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from msimaging.bids.visits import Scan
+
+#: Assumed where no header was readable: larger than most clinical scans.
+TYPICAL_SHAPE = (112, 112, 72, 100)
+#: The Python processes with which Snakemake starts a job on a cluster, in MB.
+_STARTERS_MB = 250
+#: Below this the processes that start a job do not fit.
+SMALLEST_MB = 500
+#: Nodes differ, file systems are busy: what is asked for beyond what is expected.
+_MEMORY_MARGIN = 1.3
+_TIME_MARGIN = 4.0
+_SMALLEST_MINUTES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The scans that a job works on.
+
+    Attributes
+    ----------
+    voxels : float
+        Millions of voxels, summed over the scans.
+    samples : float
+        Millions of voxels times volumes, summed over the scans.
+    scans : int
+        Their number.
+    """
+
+    voxels: float
+    samples: float
+    scans: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one rule takes: a constant, and so much for each million of voxels or samples.
+
+    Attributes
+    ----------
+    mb, mb_per_voxels, mb_per_samples, mb_per_scan : float
+        Peak resident memory in MB.
+    seconds, seconds_per_voxels, seconds_per_samples, seconds_per_scan : float
+        Processor time of one thread.
+    """
+
+    mb: float = 250
+    mb_per_voxels: float = 0
+    mb_per_samples: float = 0
+    mb_per_scan: float = 0
+    seconds: float = 5
+    seconds_per_voxels: float = 0
+    seconds_per_samples: float = 0
+    seconds_per_scan: float = 0
+
+
+#: By rule; `preprocess_dwi` alone depends on settings, see `CORRECTIONS`.
+COSTS: Mapping[str, Cost] = MappingProxyType(
+    {
+        "preprocess_dwi": Cost(mb=400, mb_per_samples=30, seconds=10, seconds_per_samples=2),
+        "fit_tensor": Cost(mb=400, mb_per_samples=30, seconds=10, seconds_per_samples=3),
+        "build_space": Cost(mb=900, mb_per_voxels=100, seconds=120, seconds_per_scan=60),
+        "measure_diffusion": Cost(mb=500, mb_per_samples=30, seconds=30, seconds_per_samples=3),
+        "normalise_maps": Cost(mb=600, mb_per_voxels=100, seconds=20),
+        "change_diffusion": Cost(mb=500, seconds=20),
+        "preprocess_bold": Cost(mb=400, mb_per_samples=20, seconds=30, seconds_per_samples=10),
+        "extract_parcels": Cost(mb=500, mb_per_samples=20, seconds=20, seconds_per_samples=1),
+        "connect_parcels": Cost(mb=400, seconds=30),
+        "connect_group": Cost(mb=400, mb_per_scan=4, seconds=20, seconds_per_scan=1),
+        "change_connectivity": Cost(mb=300, seconds=10),
+        "collect_measures": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
+        "collect_changes": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
+        "test_changes": Cost(mb=400, mb_per_scan=1, seconds=20, seconds_per_scan=0.1),
+        "describe_dataset": Cost(),
+        "draw_patient_maps": Cost(mb=500, seconds=30),
+        "draw_patient_connectivity": Cost(mb=400, seconds=20),
+        "draw_regions": Cost(mb=400, mb_per_scan=0.5, seconds=15),
+        "draw_cohort_connectivity": Cost(mb=400, mb_per_scan=1, seconds=20),
+        "write_ledger": Cost(mb=250, mb_per_scan=0.2, seconds=5, seconds_per_scan=0.01),
+        "write_report": Cost(mb=400, mb_per_scan=2, seconds=20, seconds_per_scan=1),
+    }
+)
+#: What each correction that is switched on adds to preprocess_dwi.
+CORRECTIONS: Mapping[str, Cost] = MappingProxyType(
+    {
+        "denoise": Cost(mb=0, mb_per_samples=30, seconds=0, seconds_per_samples=10),
+        "unring": Cost(mb=0, seconds=0, seconds_per_samples=3),
+        "motion": Cost(mb=0, mb_per_samples=30, seconds=30, seconds_per_samples=60),
+        "bias": Cost(mb=0, seconds=10),
+    }
+)
+
+
+def work_on(scans: Iterable[Scan]) -> Work:
+    """Add up the sizes of scans.
+
+    Parameters
+    ----------
+    scans : iterable of Scan
+        As ``scans.tsv`` lists them; `TYPICAL_SHAPE` is taken where a shape is unknown.
+
+    Returns
+    -------
+    Work
+        In millions.
+    """
+    voxels, samples, count = 0, 0, 0
+    for scan in scans:
+        shape = scan.shape or TYPICAL_SHAPE
+        volume = math.prod(shape[:3])
+        voxels += volume
+        samples += volume * math.prod(shape[3:])
+        count += 1
+    return Work(voxels=voxels / 1e6, samples=samples / 1e6, scans=count)
+
+
+def expected(rule: str, work: Work, *, corrections: Iterable[str] = ()) -> tuple[float, float]:
+    """Return what a job is expected to take.
+
+    Parameters
+    ----------
+    rule : str
+        A key of `COSTS`; both rules that build a patient's space share ``build_space``.
+    work : Work
+        The scans behind the job.
+    corrections : iterable of str
+        Keys of `CORRECTIONS` that are switched on.
+
+    Returns
+    -------
+    memory : float
+        Peak resident memory in MB.
+    seconds : float
+        Processor time of one thread.
+    """
+    parts = [COSTS[rule], *(CORRECTIONS[name] for name in corrections)]
+    memory = sum(
+        part.mb
+        + part.mb_per_voxels * work.voxels
+        + part.mb_per_samples * work.samples
+        + part.mb_per_scan * work.scans
+        for part in parts
+    )
+    seconds = sum(
+        part.seconds
+        + part.seconds_per_voxels * work.voxels
+        + part.seconds_per_samples * work.samples
+        + part.seconds_per_scan * work.scans
+        for part in parts
+    )
+    return memory, seconds
+
+
+def corrections_on(diffusion: Mapping[str, object]) -> tuple[str, ...]:
+    """Return which corrections of the diffusion settings are switched on."""
+    return tuple(name for name in CORRECTIONS if diffusion.get(name) not in {False, "none", None})
+
+
+def request_memory(peak: float, *, attempt: int = 1) -> int:
+    """Return the memory to ask a cluster for, in MB; a profile's ``resources`` cap it.
+
+    Parameters
+    ----------
+    peak : float
+        Expected peak of the job in MB.
+    attempt : int
+        Doubled at each: why an attempt failed is not known.
+
+    Returns
+    -------
+    int
+        Full hundreds, at least `SMALLEST_MB`.
+    """
+    wanted = math.ldexp(_STARTERS_MB + _MEMORY_MARGIN * peak, attempt - 1)
+    return max(SMALLEST_MB, 100 * math.ceil(wanted / 100))
+
+
+def request_minutes(seconds: float, *, attempt: int = 1) -> int:
+    """Return the run time to ask a cluster for, in minutes; a profile's ``resources`` cap it.
+
+    Parameters
+    ----------
+    seconds : float
+        Expected time of the job.
+    attempt : int
+        Doubled at each.
+
+    Returns
+    -------
+    int
+        At least five.
+    """
+    return math.ceil(math.ldexp(_SMALLEST_MINUTES + _TIME_MARGIN * seconds / 60, attempt - 1))

@@ -1,0 +1,71 @@
+"""What a job asks for follows the sizes of its scans, and never falls below what it needs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from msimaging.bids import resources
+from msimaging.bids.resources import (
+    COSTS,
+    TYPICAL_SHAPE,
+    expected,
+    request_memory,
+    request_minutes,
+    work_on,
+)
+from msimaging.bids.visits import Scan
+
+
+def scan(*shape: int) -> Scan:
+    return Scan(path="x", modality="dwi", bval=None, bvec=None, sidecars=(), shape=shape)
+
+
+def test_work_adds_voxels_and_samples_of_all_scans() -> None:
+    work = work_on([scan(100, 100, 50, 40), scan(50, 40, 10)])
+    assert (work.voxels, work.samples, work.scans) == (0.52, 20.02, 2)
+
+
+def test_a_scan_of_unknown_size_counts_as_a_large_one() -> None:
+    assert work_on([scan()]) == work_on([scan(*TYPICAL_SHAPE)])
+
+
+def test_a_series_of_twice_the_volumes_adds_twice_the_slope() -> None:
+    sizes = [work_on([scan(100, 100, 60, n)]) for n in (50, 100, 150)]
+    memory = [expected("fit_tensor", work)[0] for work in sizes]
+    assert memory[1] - memory[0] == pytest.approx(30 * COSTS["fit_tensor"].mb_per_samples)
+    assert memory[2] - memory[1] == pytest.approx(memory[1] - memory[0])
+
+
+def test_corrections_add_to_the_job_that_does_them() -> None:
+    work = work_on([scan(100, 100, 60, 50)])
+    plain, corrected = (
+        expected("preprocess_dwi", work, corrections=names) for names in ((), ("denoise", "motion"))
+    )
+    assert corrected[0] > plain[0]
+    assert corrected[1] > plain[1]
+
+
+def test_settings_tell_which_corrections_are_on() -> None:
+    diffusion = {"denoise": "mppca", "unring": "none", "motion": True, "bias": False, "fit": "wls"}
+    assert resources.corrections_on(diffusion) == ("denoise", "motion")
+
+
+def test_each_attempt_asks_for_twice_as_much() -> None:
+    assert [request_memory(1000, attempt=n) for n in (1, 2, 3)] == [1600, 3100, 6200]
+    assert [request_minutes(600, attempt=n) for n in (1, 2)] == [45, 90]
+
+
+def test_no_job_asks_for_less_than_its_starters_need() -> None:
+    assert request_memory(0) == 500
+
+
+def test_every_rule_has_its_costs(repository: Path) -> None:
+    rules = {
+        name
+        for path in (repository / "workflow" / "rules").glob("*.smk")
+        for name in re.findall(r"(?:memory|minutes)\(\"(\w+)\"", path.read_text())
+    }
+    assert rules == set(COSTS)
