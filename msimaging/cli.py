@@ -1,4 +1,4 @@
-"""Verbs for people: index, check, run, status, report, demo. No science here."""
+"""Verbs for people: ingest, index, check, run, status, report, demo. No science here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from msimaging.bids.layout import output
 from msimaging.bids.ledger import Entry, read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.errors import Finding, InputError
-from msimaging.settings import read_settings
+from msimaging.settings import read_settings, validated
 from msimaging.study.creation import Inventory, create_study
 from msimaging.study.runner import (
     DONE,
@@ -67,6 +67,59 @@ def _version(
     if version:
         print(f"msimaging {__version__}")
         raise typer.Exit(DONE)
+
+
+@app.command()
+def ingest(
+    dicom: Annotated[
+        Path, typer.Argument(help="DICOM folder, zip or tar archive.", show_default=False)
+    ],
+    bids: Annotated[
+        Path, typer.Argument(help="BIDS dataset; made when missing.", show_default=False)
+    ],
+    sub: Annotated[str, typer.Option(help="Label of the patient, e.g. 01.", show_default=False)],
+    ses: Annotated[
+        str, typer.Option(help="Label of the visit, e.g. baseline.", show_default=False)
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="A config.yaml whose section ingest holds your rules.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+) -> None:
+    """Make one visit of a BIDS dataset from DICOM files, without who was scanned.
+
+    dcm2niix converts; a rule table tells what each series is. Sidecars and image headers keep
+    how was scanned only, dates are moved (see ingest in config.yaml). A series that is in the
+    dataset already is refused, one that no rule knows is listed, and a failure leaves nothing.
+
+    Example: msimaging ingest /export/exam.zip /data/bids --sub 01 --ses baseline
+
+    Example: msimaging ingest /export/exam /data/bids --sub 01 --ses m06 --config c.yaml --dry-run
+    """
+    # reading DICOM and images is imported by this verb only; the others start faster without
+    from msimaging.study.ingest import ingest as ingest_visit  # noqa: PLC0415
+
+    settings = read_settings(config) if config else validated({"bids_dir": str(bids)})
+    report = ingest_visit(
+        dicom,
+        bids,
+        sub=sub,
+        ses=ses,
+        settings=settings["ingest"],
+        where=str(config),
+        dry_run=dry_run,
+    )
+    for one in report.series:
+        print(
+            f"{one.state}: series {one.number} {one.description} ({one.n_files} files): {one.told}"
+        )
+        for text in one.warnings:
+            print(f"warning: series {one.number}: {text}")
+    for text in report.notes:
+        print(f"note: {text}")
+    print("nothing was written (--dry-run)" if dry_run else f"Next: msimaging index {bids} STUDY")
+    raise typer.Exit(DONE if report.complete else DONE_WITH_EXCLUSIONS)
 
 
 @app.command()
