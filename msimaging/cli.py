@@ -1,4 +1,4 @@
-"""Verbs for people: ingest, index, check, run, status, report, demo. No science here."""
+"""Verbs for people: ingest, index, check, run, status, report, figure, demo. No science here."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from msimaging.bids.plan import Plan
 from msimaging.errors import Finding, InputError
 from msimaging.settings import read_settings, validated
 from msimaging.study.creation import Inventory, create_study
+from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.study.runner import (
     DONE,
     DONE_WITH_EXCLUSIONS,
+    FAILED,
     UNUSABLE,
     Progress,
     close_run,
@@ -335,6 +337,38 @@ def report(study: StudyArgument) -> None:
         )
         raise InputError([finding])
     print(path)
+
+
+@app.command()
+def figure(
+    study: StudyArgument,
+    name: Annotated[str, typer.Argument(help="Its name, or a pattern such as 'sub-01*'.")] = "",
+    cores: CoresOption = _CORES,
+    *,
+    listed: Annotated[bool, typer.Option("--list", help="Print the names of all figures.")] = False,
+) -> None:
+    """Draw one figure again, for example after a change of figures.style in config.yaml.
+
+    The results on disk are drawn; to bring them up to date is the work of msimaging run.
+
+    Example: msimaging figure /data/study --list
+
+    Example: msimaging figure /data/study param-rd_atlas-whitematter_desc-forest_regions
+    """
+    study = study.resolve()
+    plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+    if listed or not name:
+        print("\n".join(figures_by_name(plan)))
+        return
+    files = chosen_figures(plan, name)
+    extra = ["--rerun-triggers", "mtime", "--force", *files]
+    command = snakemake_command(study, cores=cores, profile="default", dry_run=False, extra=extra)
+    with _progress() as show:
+        returncode = run_workflow(study, command, show)
+    if returncode:
+        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
+        raise typer.Exit(FAILED)
+    print("\n".join(str(study / path) for path in files))
 
 
 @app.command()

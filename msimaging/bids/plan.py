@@ -38,6 +38,8 @@ STAT_OF_KIND: Mapping[str, str] = {
 SMALLEST_GROUP = 2
 TENSOR_MEASURES = ("fa", "md", "ad", "rd")
 TENSOR_PARAMS = (*TENSOR_MEASURES, "s0", "residual")
+#: What lies beside the pictures of a figure: its data and its caption, in this order.
+FIGURE_BESIDE = ("tsv", "rst")
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,11 @@ class Plan:
         """Return one figure in every format of the settings."""
         return [output(key, ext=ext, **wildcards) for ext in self.settings["figures"]["formats"]]
 
+    def figure_files(self, key: str, **wildcards: str) -> list[str]:
+        """Return one figure in every format, then its data and its caption."""
+        beside = [output(key, ext=ext, **wildcards) for ext in FIGURE_BESIDE]
+        return [*self.formats(key, **wildcards), *beside]
+
     def figures(self) -> list[str]:
         """Return every figure of the study, in every format of the settings."""
         found: list[str] = []
@@ -363,3 +370,21 @@ class Plan:
     def functional_atlases(self) -> list[str]:
         """Return the atlases of the time series."""
         return list(self.settings["atlases"]["functional"])
+
+
+def shown_in_reports(figure: Sequence[str]) -> str:
+    """Return which file of a figure a browser shows best.
+
+    Parameters
+    ----------
+    figure : sequence of str
+        Files of one figure in several formats.
+
+    Returns
+    -------
+    str
+        The PNG, else the SVG, else the PDF.
+    """
+    order = (".png", ".svg", ".pdf")
+    pictures = [path for path in figure if path.endswith(order)]
+    return min(pictures, key=lambda path: order.index(path[-4:]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -12,7 +14,7 @@ from msimaging.figures.connectomes import caption_connectivity_change, draw_conn
 from msimaging.functional.connectivity import fisher_z
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.parcel_tables import read_matrix
-from msimaging.steps.pictures import write_figure
+from msimaging.steps.pictures import figure_style, save_figure
 
 
 def draw_patient_connectivity(
@@ -24,6 +26,7 @@ def draw_patient_connectivity(
     own: Mapping[str, Mapping[str, str]],
     visits: Sequence[str],
     confidence: float,
+    style: Mapping[str, Any],
     out_figures: Sequence[str],
 ) -> None:
     """Draw one patient's matrices; the lower triangle shows edges beyond the noise of the scans.
@@ -42,8 +45,10 @@ def draw_patient_connectivity(
         Names of both visits.
     confidence : float
         Coverage of the intervals.
+    style : mapping
+        ``figures.style`` of the settings.
     out_figures : sequence of str
-        One file a format.
+        Every file of the figure.
     """
     before, after = (fisher_z(read_matrix(path)[0]) for path in matrices)
     difference, errors = read_matrix(change)[0], read_matrix(error)[0]
@@ -53,8 +58,9 @@ def draw_patient_connectivity(
     _draw(
         (before, after, difference),
         beyond,
-        networks=_networks(atlas, own),
+        parcels=_parcels(atlas, own),
         visits=visits,
+        style=style,
         out_figures=out_figures,
         sources=matrices,
     )
@@ -67,6 +73,7 @@ def draw_cohort_connectivity(
     atlas: str,
     own: Mapping[str, Mapping[str, str]],
     confidence: float,
+    style: Mapping[str, Any],
     out_figures: Sequence[str],
 ) -> None:
     """Draw the mean over patients; the lower triangle shows edges whose interval excludes 0.
@@ -75,7 +82,7 @@ def draw_cohort_connectivity(
     ----------
     baselines, follow_ups : sequence of str
         Correlations of every pair of visits, in one order.
-    atlas, own, confidence, out_figures
+    atlas, own, confidence, style, out_figures
         As in `draw_patient_connectivity`.
     """
     before, after = (
@@ -93,34 +100,41 @@ def draw_cohort_connectivity(
     _draw(
         (before.mean(axis=0), after.mean(axis=0), mean),
         beyond,
-        networks=_networks(atlas, own),
+        parcels=_parcels(atlas, own),
         visits=("Baseline", "Follow-up"),
+        style=style,
         out_figures=out_figures,
         sources=[*baselines, *follow_ups],
         n_patients=n,
     )
 
 
-def _networks(atlas: str, own: Mapping[str, Mapping[str, str]]) -> list[str]:
-    return [str(name or "none") for name in named_atlas(atlas, own).networks]
+def _parcels(atlas: str, own: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    known = named_atlas(atlas, own)
+    networks = [str(name or "none") for name in known.networks]
+    return pd.DataFrame({"label": list(known.names), "network": networks})
 
 
 def _draw(
     matrices: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     beyond: NDArray[np.bool_],
     *,
-    networks: Sequence[str],
+    parcels: pd.DataFrame,
     visits: Sequence[str],
+    style: Mapping[str, Any],
     out_figures: Sequence[str],
     sources: Sequence[str],
     n_patients: int | None = None,
 ) -> None:
+    look = figure_style(style)
+    networks = list(parcels["network"])
     figure = draw_connectivity_change(
         *matrices,
         networks=networks,
         interval_excludes_zero=beyond,
         units="Fisher z",
         titles=(*visits, "Difference"),
+        style=look,
     )
     caption = caption_connectivity_change(
         matrices[2],
@@ -129,4 +143,26 @@ def _draw(
         units="Fisher z",
         n_patients=n_patients,
     )
-    write_figure(out_figures, figure, caption=caption, sources=sources)
+    edges = _edges(matrices, beyond, parcels)
+    save_figure(figure, out_figures, data=edges, caption=caption, sources=sources, style=look)
+
+
+def _edges(
+    matrices: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    beyond: NDArray[np.bool_],
+    parcels: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return one row for each edge that has a value, for whoever draws the figure anew."""
+    first, second = np.triu_indices(len(parcels), k=1)
+    before, after, difference = (matrix[first, second].round(4) for matrix in matrices)
+    edges = pd.DataFrame(
+        {
+            "node_a": parcels["label"].to_numpy()[first],
+            "node_b": parcels["label"].to_numpy()[second],
+            "before": before,
+            "after": after,
+            "difference": difference,
+            "interval_excludes_zero": beyond[first, second].astype(int),
+        }
+    )
+    return edges[np.isfinite(difference)]

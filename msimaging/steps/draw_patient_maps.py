@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.figures.maps import (
     ChangeMapPanel,
     ScalarMapPanel,
+    caption_change_maps,
+    caption_scalar_maps,
     draw_change_maps,
     draw_scalar_maps,
 )
-from msimaging.steps.pictures import write_figure
+from msimaging.figures.style import FigureStyle
+from msimaging.steps.pictures import figure_style, save_figure
 from msimaging.volumes import read_volume
 
 #: Display windows; diffusivities in mm2/s.
@@ -28,6 +33,7 @@ def draw_patient_maps(
     changes: Sequence[str],
     measures: Sequence[str],
     visits: Sequence[str],
+    style: Mapping[str, Any],
     out_maps: Sequence[str],
     out_changes: Sequence[str],
 ) -> None:
@@ -43,9 +49,36 @@ def draw_patient_maps(
         ``fa md ad rd``.
     visits : sequence of str
         Names of both visits.
+    style : mapping
+        ``figures.style`` of the settings.
     out_maps, out_changes : sequence of str
-        One file a format.
+        Every file of each figure.
     """
+    look = figure_style(style)
+    panels, affine = _scalar_panels(maps, measures, visits, look)
+    save_figure(
+        draw_scalar_maps(panels, affine, style=look),
+        out_maps,
+        data=pd.DataFrame([_scalar_row(panel) for panel in panels]),
+        caption=caption_scalar_maps(panels),
+        sources=maps,
+        style=look,
+    )
+    change_panels = _change_panels(changes, measures)
+    save_figure(
+        draw_change_maps(change_panels, affine, background=panels[0].data, style=look),
+        out_changes,
+        data=pd.DataFrame([_change_row(panel, visits) for panel in change_panels]),
+        caption=f"{caption_change_maps(change_panels)} From {visits[0]} to {visits[1]}, voxel by "
+        "voxel, not smoothed and not thresholded: most of what is seen is noise.",
+        sources=changes,
+        style=look,
+    )
+
+
+def _scalar_panels(
+    maps: Sequence[str], measures: Sequence[str], visits: Sequence[str], style: FigureStyle
+) -> tuple[list[ScalarMapPanel], NDArray[np.float64]]:
     panels = []
     for index, measure in enumerate(measures):
         for visit, path in zip(visits, maps[2 * index : 2 * index + 2], strict=True):
@@ -59,17 +92,14 @@ def draw_patient_maps(
                     units=SCALAR_METRICS[measure].units,
                     vmin=low,
                     vmax=high,
+                    cmap=style.scalar_map,
                 )
             )
-    affine = volume.affine
-    names = " and ".join(measure.upper() for measure in measures)
-    write_figure(
-        out_maps,
-        draw_scalar_maps(panels, affine),
-        caption=f"{names} at {visits[0]} and {visits[1]}, same slices, same windows.",
-        sources=maps,
-    )
-    change_panels = [
+    return panels, volume.affine
+
+
+def _change_panels(changes: Sequence[str], measures: Sequence[str]) -> list[ChangeMapPanel]:
+    return [
         ChangeMapPanel(
             data=_inside(read_volume(path, ndim=3).data),
             label=measure.upper(),
@@ -78,13 +108,37 @@ def draw_patient_maps(
         )
         for measure, path in zip(measures, changes, strict=True)
     ]
-    write_figure(
-        out_changes,
-        draw_change_maps(change_panels, affine, background=panels[0].data),
-        caption=f"Change of {names} from {visits[0]} to {visits[1]}, voxel by voxel. Not smoothed, "
-        "not thresholded: most of what is seen is noise.",
-        sources=changes,
-    )
+
+
+def _scalar_row(panel: ScalarMapPanel) -> dict[str, Any]:
+    return {
+        "map": panel.label,
+        "units": panel.units,
+        "visit": panel.visit,
+        "window_low": panel.vmin,
+        "window_high": panel.vmax,
+        **_distribution(panel.data),
+    }
+
+
+def _change_row(panel: ChangeMapPanel, visits: Sequence[str]) -> dict[str, Any]:
+    return {
+        "map": panel.label,
+        "units": panel.units,
+        "baseline": visits[0],
+        "follow_up": visits[1],
+        "window_low": -panel.limit,
+        "window_high": panel.limit,
+        **_distribution(panel.data),
+    }
+
+
+def _distribution(data: NDArray[np.float32]) -> dict[str, float]:
+    """Return how the voxels of a map are distributed: a picture has no numbers of its own."""
+    values = data[np.isfinite(data)].astype(np.float64)
+    low, first, median, third, high = np.percentile(values, (2.5, 25, 50, 75, 97.5))
+    numbers = {"n_voxels": values.size, "mean": values.mean(), "sd": values.std(ddof=1)}
+    return numbers | {"p2.5": low, "p25": first, "median": median, "p75": third, "p97.5": high}
 
 
 def _inside(data: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from msimaging.figures.cohort import (
     draw_forest,
     draw_region_slopes,
 )
-from msimaging.steps.pictures import write_figure
+from msimaging.steps.pictures import figure_style, save_figure
 from msimaging.tables import read_table
 
 
@@ -23,6 +24,7 @@ def draw_regions(
     results: str,
     atlas: str,
     measure: str,
+    style: Mapping[str, Any],
     out_slopes: Sequence[str],
     out_forest: Sequence[str],
 ) -> None:
@@ -34,26 +36,33 @@ def draw_regions(
         ``changes.tsv`` and ``results.tsv``.
     atlas, measure : str
         What is drawn.
+    style : mapping
+        ``figures.style`` of the settings.
     out_slopes, out_forest : sequence of str
-        One file a format.
+        Every file of each figure.
     """
     units = SCALAR_METRICS[measure].units
     shown = _of(read_table(changes), atlas, measure)
     # rows of one baseline and one follow-up; further visits have models of their own
     shown = shown[shown["baseline"] == shown["baseline"].iloc[0]]
-    write_figure(
+    look = figure_style(style)
+    save_figure(
+        draw_region_slopes(shown, units=units, style=look),
         out_slopes,
-        draw_region_slopes(shown, units=units),
+        data=shown,
         caption=caption_region_slopes(shown, units=units),
         sources=[changes],
+        style=look,
     )
     tested = _of(read_table(results), atlas, measure)
     tested = tested[tested["model"] == tested["model"].iloc[0]]
-    write_figure(
+    save_figure(
+        draw_forest(tested, shown, units=units, style=look),
         out_forest,
-        draw_forest(tested, shown, units=units),
+        data=tested,
         caption=caption_forest(tested, units=units),
         sources=[results, changes],
+        style=look,
     )
 
 

@@ -1,41 +1,88 @@
-"""Figures on disk: every format from one drawing, and the caption beside it."""
+"""Figures on disk: every format from one drawing, its data and its caption beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from msimaging.figures.style import FileFormat, render
+from msimaging.figures.style import DEFAULT_STYLE, FigureStyle, FileFormat, render
 from msimaging.steps.records import describe
+from msimaging.tables import write_table
 from msimaging.volumes import whole_file
 
+_PICTURES = {f".{name}": name for name in get_args(FileFormat)}
+_MARKS = re.compile(r"([\\*`|]|_(?=\W|$))")
+#: Digits of the numbers beside a figure: more than an eye can see in it.
+_DIGITS = 6
 
-def write_figure(
-    paths: Sequence[Path | str],
-    figure: Figure,
-    *,
-    caption: str,
-    sources: Sequence[Path | str],
-) -> None:
-    """Write one figure in every format asked for.
+
+def figure_style(settings: Mapping[str, Any]) -> FigureStyle:
+    """Return the style that a study's settings ask for.
 
     Parameters
     ----------
-    paths : sequence of path
-        One a format; the extension tells which.
+    settings : mapping
+        ``figures.style`` of the settings.
+
+    Returns
+    -------
+    FigureStyle
+        Widths, font, resolution, colour maps.
+    """
+    return FigureStyle(**settings)
+
+
+def save_figure(
+    figure: Figure,
+    paths: Sequence[Path | str],
+    *,
+    data: pd.DataFrame,
+    caption: str,
+    sources: Sequence[Path | str],
+    style: FigureStyle = DEFAULT_STYLE,
+) -> None:
+    """Write one figure in every format asked for, with its data, its caption and a sidecar.
+
+    Parameters
+    ----------
     figure : Figure
         The drawing.
+    paths : sequence of path
+        What the rule declares: ``.pdf``, ``.svg`` and ``.png`` become pictures, ``.tsv`` the data
+        and ``.rst`` the caption.
+    data : DataFrame
+        The numbers that are drawn, one row a mark or a panel.
     caption : str
-        Goes into the sidecar.
+        Plain text; goes into the sidecar too.
     sources : sequence of path
         Files that the figure shows.
+    style : FigureStyle
+        Resolution.
     """
-    known = {f".{name}": name for name in get_args(FileFormat)}
     for path in map(Path, paths):
-        content = render(figure, known[path.suffix])
+        if path.suffix == ".tsv":
+            write_table(path, _rounded(data))
+            continue
+        if path.suffix == ".rst":
+            content = f"{_as_restructured_text(caption)}\n".encode()
+        else:
+            content = render(figure, _PICTURES[path.suffix], style=style)
         with whole_file(path) as temporary:
             temporary.write_bytes(content)
     describe(paths[0], caption, sources=sources)
+
+
+def _as_restructured_text(text: str) -> str:
+    """Escape what reStructuredText would take for markup."""
+    return _MARKS.sub(r"\\\1", text)
+
+
+def _rounded(data: pd.DataFrame) -> pd.DataFrame:
+    floating = [name for name in data.columns if pd.api.types.is_float_dtype(data[name])]
+    short = {name: data[name].map(lambda value: float(f"{value:.{_DIGITS}g}")) for name in floating}
+    return data.assign(**short)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msimaging.bids.layout import benchmark, log, output
 from msimaging.bids.ledger import left_out
-from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
+from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan, shown_in_reports
 from msimaging.bids.resources import (
     corrections_on,
     expected,
@@ -32,6 +32,7 @@ SETTINGS = validated(config)
 PLAN = Plan.of_study(Path.cwd(), SETTINGS)
 TASK = SETTINGS["functional"]["task"]
 MEASURES_DRAWN = SETTINGS["figures"]["measures"]
+FIGURE_STYLE = SETTINGS["figures"]["style"]
 
 
 wildcard_constraints:
@@ -166,10 +167,17 @@ def of_all_pairs(end, key, **fixed):
     return files
 
 
-def drawn(key, category, labels, **fixed):
-    """A figure in every format, listed in the report of Snakemake."""
-    figures = []
-    for path in PLAN.formats(key, **fixed):
-        all_labels = {**labels, "format": path.rsplit(".", 1)[-1]}
-        figures.append(report(path, category=category, labels=all_labels))
-    return figures
+def drawn(key, category, labels, *, caption, **fixed):
+    """A figure in every format with its data and caption; one format is in Snakemake's report.
+
+    `caption` is the name of a template below workflow/report: it includes the caption's file.
+    """
+    paths = PLAN.figure_files(key, **fixed)
+    place = paths.index(shown_in_reports(paths))
+    look = {
+        "category": category,
+        "labels": labels,
+        "caption": f"../report/{caption}.rst",
+    }
+    paths[place] = report(paths[place], **look)
+    return paths

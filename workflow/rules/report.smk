@@ -6,12 +6,14 @@ rule draw_patient_maps:
         maps=drawn(
             "patient_maps_figure",
             "Patients",
-            {"patient": "{sub}", "figure": "tensor maps"},
+            {"patient": "{sub}", "figure": "tensor maps", "visits": "{pair}"},
+            caption="maps",
         ),
         changes=drawn(
             "patient_change_figure",
             "Patients",
-            {"patient": "{sub}", "figure": "change maps"},
+            {"patient": "{sub}", "figure": "change maps", "visits": "{pair}"},
+            caption="changes",
         ),
     log:
         log("draw_patient_maps", "sub", "pair"),
@@ -25,6 +27,7 @@ rule draw_patient_maps:
         code=code("draw_patient_maps"),
         measures=MEASURES_DRAWN,
         visits=visits_of_pair("dwi"),
+        style=FIGURE_STYLE,
     script:
         "../scripts/draw_patient_maps.py"
 
@@ -45,7 +48,12 @@ rule draw_patient_connectivity:
         figures=drawn(
             "patient_connectivity_figure",
             "Patients",
-            {"patient": "{sub}", "figure": "connectivity, {atlas}"},
+            {
+                "patient": "{sub}",
+                "figure": "connectivity, {atlas}",
+                "visits": "{pair}",
+            },
+            caption="figures",
         ),
     log:
         log("draw_patient_connectivity", "sub", "pair", "atlas"),
@@ -61,6 +69,7 @@ rule draw_patient_connectivity:
         own=SETTINGS["atlases"]["files"],
         visits=visits_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],
+        style=FIGURE_STYLE,
     script:
         "../scripts/draw_patient_connectivity.py"
 
@@ -71,9 +80,17 @@ rule draw_regions:
         results=rules.test_changes.output.table,
     output:
         slopes=drawn(
-            "region_slopes_figure", "Cohort", {"figure": "{param} slopes, {atlas}"}
+            "region_slopes_figure",
+            "Cohort",
+            {"figure": "{param} slopes, {atlas}"},
+            caption="slopes",
         ),
-        forest=drawn("forest_figure", "Cohort", {"figure": "{param} forest, {atlas}"}),
+        forest=drawn(
+            "forest_figure",
+            "Cohort",
+            {"figure": "{param} forest, {atlas}"},
+            caption="forest",
+        ),
     log:
         log("draw_regions", "atlas", "param"),
     benchmark:
@@ -86,6 +103,7 @@ rule draw_regions:
         code=code("draw_regions"),
         atlas=lambda wildcards: wildcards.atlas,
         measure=lambda wildcards: wildcards.param,
+        style=FIGURE_STYLE,
     script:
         "../scripts/draw_regions.py"
 
@@ -97,7 +115,10 @@ rule draw_cohort_connectivity:
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         figures=drawn(
-            "cohort_connectivity_figure", "Cohort", {"figure": "connectivity, {atlas}"}
+            "cohort_connectivity_figure",
+            "Cohort",
+            {"figure": "connectivity, {atlas}"},
+            caption="figures",
         ),
     log:
         log("draw_cohort_connectivity", "atlas"),
@@ -112,6 +133,7 @@ rule draw_cohort_connectivity:
         atlas=lambda wildcards: wildcards.atlas,
         own=SETTINGS["atlases"]["files"],
         confidence=SETTINGS["statistics"]["confidence"],
+        style=FIGURE_STYLE,
     script:
         "../scripts/draw_cohort_connectivity.py"
 

@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]):
         atlas=snakemake.params.atlas,
         own=snakemake.params.own,
         confidence=snakemake.params.confidence,
+        style=snakemake.params.style,
         out_figures=snakemake.output.figures,
     )

@@ -12,5 +12,6 @@ with job_log(snakemake.log[0]):
         own=snakemake.params.own,
         visits=snakemake.params.visits,
         confidence=snakemake.params.confidence,
+        style=snakemake.params.style,
         out_figures=snakemake.output.figures,
     )

@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         changes=snakemake.input.changes,
         measures=snakemake.params.measures,
         visits=snakemake.params.visits,
+        style=snakemake.params.style,
         out_maps=snakemake.output.maps,
         out_changes=snakemake.output.changes,
     )

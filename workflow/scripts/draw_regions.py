@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         results=snakemake.input.results,
         atlas=snakemake.params.atlas,
         measure=snakemake.params.measure,
+        style=snakemake.params.style,
         out_slopes=snakemake.output.slopes,
         out_forest=snakemake.output.forest,
     )
