@@ -17,11 +17,12 @@ from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
 
+_MAX_SAMPLES = 60_000
+_FLOOR = 0.1  # of the median signal in the mask: keeps ratios finite outside the head
 HEAD_RADIUS = 50.0  # mm, Power et al. 2012
 _ANCHOR_ROUNDS = 12
 _MAX_ITERATIONS = 8
 _CONVERGED = 0.003  # mm at the head's radius
-_EDDY_SPREAD = 0.01  # mm/mm: what linear eddy distortion usually stays within
 # neighbouring samples share noise and model error: of so many, one counts against the prior
 _SAMPLES_PER_DATUM = 100.0
 
@@ -54,6 +55,34 @@ class Target:
 
     values: Array
     gradient: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EddyPrior:
+    """What eddy distortion is expected of a volume, and how far it may be off [mm/mm], (3,)."""
+
+    expected: Array
+    spread: Array
+
+
+def frame_of(
+    data: NDArray[np.floating], affine: Array, mask: NDArray[np.bool_], axis: int
+) -> Frame:
+    """Lay out samples in a mask of volumes (X, Y, Z, N) or one volume."""
+    voxels = np.stack(np.nonzero(mask))
+    voxels = voxels[:, :: max(1, voxels.shape[1] // _MAX_SAMPLES)]
+    points = (affine[:3, :3] @ voxels + affine[:3, 3:]).T
+    centre = points.mean(axis=0)
+    signal = np.median(data[tuple(voxels)])
+    return Frame(
+        affine=affine,
+        shape=data.shape[:3],
+        voxels=voxels,
+        points=points - centre,
+        centre=centre,
+        direction=affine[:3, axis] / np.linalg.norm(affine[:3, axis]),
+        floor=max(float(signal), 1e-6) * _FLOOR,
+    )
 
 
 def still() -> Pose:
@@ -136,9 +165,17 @@ def _in_voxels(width: float, frame: Frame) -> Array:
 
 
 def align(
-    spline: NDArray[np.float32], target: Target, pose: Pose, frame: Frame, *, with_eddy: bool
+    spline: NDArray[np.float32],
+    target: Target,
+    pose: Pose,
+    frame: Frame,
+    *,
+    eddy: EddyPrior | None = None,
 ) -> Pose:
-    """Find the pose by Gauss-Newton on weighted squared differences, gain and offset included."""
+    """Find the pose by Gauss-Newton on weighted squared differences, gain and offset included.
+
+    Without ``eddy`` the eddy distortion stays as it is.
+    """
     to_voxel = np.linalg.inv(frame.affine)
     origin = to_voxel[:3, :3] @ frame.centre + to_voxel[:3, 3]
     for _ in range(_MAX_ITERATIONS):
@@ -148,13 +185,13 @@ def align(
         coordinates = (moved @ to_voxel[:3, :3].T + origin).T
         measured = sample(spline, coordinates).astype(np.float64)
         gradient = target.gradient @ np.linalg.inv(linear @ pose.rotation)
-        columns = _jacobian(gradient, turned, moved, frame, with_eddy=with_eddy)
+        columns = _jacobian(gradient, turned, moved, frame, with_eddy=eddy is not None)
         step = _robust_step(
             columns,
             measured,
             target.values,
             within(coordinates, frame.shape),
-            pose.eddy if with_eddy else None,
+            None if eddy is None else (eddy.spread, pose.eddy - eddy.expected),
         )
         pose = _stepped(pose, step)
         if np.abs(step * _reach(len(step))).max() < _CONVERGED:
@@ -173,7 +210,11 @@ def _jacobian(
 
 
 def _robust_step(
-    columns: Array, measured: Array, expected: Array, inside: NDArray[np.bool_], eddy: Array | None
+    columns: Array,
+    measured: Array,
+    expected: Array,
+    inside: NDArray[np.bool_],
+    prior: tuple[Array, Array] | None,
 ) -> Array:
     """Solve the weighted normal equations, with gain and offset of the target as nuisances."""
     design = np.concatenate([columns, expected[:, None], np.ones((len(expected), 1))], axis=1)
@@ -184,11 +225,12 @@ def _robust_step(
     weights /= 1 + np.square(residual / (2.385 * max(scale, 1e-12)))
     weighted = design * weights[:, None]
     normal, rhs = weighted.T @ design, -weighted.T @ residual
-    if eddy is not None:
-        # rotation and shear look alike in a round head: the prior keeps the shear small
-        prior = _SAMPLES_PER_DATUM * (scale / _EDDY_SPREAD) ** 2
-        normal[6:9, 6:9] += prior * np.eye(3)
-        rhs[6:9] -= prior * eddy
+    if prior is not None:
+        # rotation and shear look alike in a round head: the prior tells them apart
+        spread, away = prior
+        precision = _SAMPLES_PER_DATUM * (scale / spread) ** 2
+        normal[6:9, 6:9] += np.diag(precision)
+        rhs[6:9] -= precision * away
     solution: Array = np.asarray(np.linalg.lstsq(normal, rhs)[0], dtype=np.float64)
     step: Array = solution[:-2]
     return step
@@ -234,5 +276,5 @@ def align_shell(spline: NDArray[np.float32], features: Array, frame: Frame) -> P
         measured = sample(spline, coordinates).astype(np.float64)
         expected = features @ np.linalg.lstsq(rows, measured)[0]
         target = target_of(expected.reshape(frame.shape), frame)
-        pose = align(spline, target, pose, frame, with_eddy=False)
+        pose = align(spline, target, pose, frame)
     return pose

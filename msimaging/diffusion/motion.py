@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
@@ -23,42 +24,41 @@ from msimaging.diffusion.alignment import (
     Frame,
     Pose,
     align,
-    align_shell,
     eddy_matrix,
+    frame_of,
     moved_grid,
     sample,
-    shell_features,
     smoothed_spline,
     still,
     target_of,
     transform,
     with_contrast,
 )
+from msimaging.diffusion.anchoring import anchor_shells
+from msimaging.diffusion.eddy import eddy_priors, eddy_shifts
 from msimaging.diffusion.prediction import prediction_matrix, shell_labels
 from msimaging.errors import Finding, InputError
 
-_MAX_SAMPLES = 60_000
-_FLOOR = 0.1  # of the median signal in the mask: keeps ratios finite outside the head
 _ANCHOR_SIGMA = 0.7  # voxels
 _MARGIN = 12.0  # mm around the mask that motion may bring into view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pass:
-    """One round of alignment: smoothing and finest contrast [voxels], and whether eddy is free."""
+    """One round of alignment: smoothing and finest contrast [voxels], and what eddy may be."""
 
     sigma: float
     contrast: float
-    eddy: bool
+    eddy: Literal["none", "free", "linear"]
     anchor: bool
 
 
 _PASSES = (
-    _Pass(sigma=1.5, contrast=4.0, eddy=False, anchor=False),
-    _Pass(sigma=0.7, contrast=2.0, eddy=False, anchor=False),
-    _Pass(sigma=0.7, contrast=2.0, eddy=False, anchor=True),
-    _Pass(sigma=0.5, contrast=1.5, eddy=True, anchor=False),
-    _Pass(sigma=0.5, contrast=1.5, eddy=True, anchor=True),
+    _Pass(sigma=1.5, contrast=4.0, eddy="none", anchor=False),
+    _Pass(sigma=0.7, contrast=2.0, eddy="none", anchor=False),
+    _Pass(sigma=0.7, contrast=2.0, eddy="none", anchor=True),
+    _Pass(sigma=0.5, contrast=1.5, eddy="free", anchor=False),
+    _Pass(sigma=0.5, contrast=1.5, eddy="linear", anchor=True),
 )
 
 
@@ -79,6 +79,9 @@ class MotionEstimate:
         About the R, A and S axes, applied in that order [degrees].
     eddy : array (N, 3)
         Shift along the phase-encoding axis per mm along R, A, S [mm/mm].
+    eddy_shift : array (N,)
+        Eddy-current shift of the whole volume along the phase-encoding axis [mm]: what follows the
+        gradient direction and so is not the head's.
     framewise_displacement : array (N,)
         Sum of absolute changes since the volume before, rotations on a sphere of 50 mm [mm]
         (Power et al. 2012); 0 for the first.
@@ -89,6 +92,7 @@ class MotionEstimate:
     translations: Array
     rotations: Array
     eddy: Array
+    eddy_shift: Array
     framewise_displacement: Array
 
 
@@ -140,15 +144,20 @@ def estimate_motion(
     data = np.asarray(data)
     _check(data, bvals, bvecs_ras, affine, mask, phase_encoding_axis)
     data, affine, mask = _cropped(data, np.asarray(affine, dtype=np.float64), np.asarray(mask))
-    frame = _frame(data, affine, mask, phase_encoding_axis)
-    poses = [still() for _ in bvals]
+    frame = frame_of(data, affine, mask, phase_encoding_axis)
+    poses, labels = [still() for _ in bvals], shell_labels(np.asarray(bvals))
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for step in _PASSES:
-            poses = _align_all(data, frame, poses, (bvals, bvecs_ras), step, pool)
-            if step.anchor:
-                signals = _aligned(data, frame, poses, _ANCHOR_SIGMA, pool)
-                poses = _anchor_shells(signals, frame, poses, shell_labels(bvals))
-    return _summary(poses, frame)
+        for sigma, steps in groupby(_PASSES, key=lambda step: step.sigma):
+            splines = _smoothed(data, sigma, frame, pool)
+            for step in steps:
+                poses = _align_all(splines, frame, poses, (bvals, bvecs_ras), step, pool)
+                if step.anchor:
+                    # less noise than the last rounds leave: a shell is moved by its statistics
+                    if sigma < _ANCHOR_SIGMA:
+                        splines = _smoothed(data, _ANCHOR_SIGMA, frame, pool)
+                    signals = _aligned(splines, frame, poses, pool)
+                    poses = anchor_shells(signals, frame, poses, labels, bvecs_ras)
+    return _summary(poses, frame, eddy_shifts(poses, bvecs_ras, labels, frame.direction))
 
 
 def rotate_bvecs(bvecs_ras: Array, rigid: Array) -> Array:
@@ -206,32 +215,23 @@ def _cropped(
     return data[box], moved, mask[box].astype(bool)
 
 
-def _frame(data: NDArray[np.floating], affine: Array, mask: NDArray[np.bool_], axis: int) -> Frame:
-    voxels = np.stack(np.nonzero(mask))
-    voxels = voxels[:, :: max(1, voxels.shape[1] // _MAX_SAMPLES)]
-    points = (affine[:3, :3] @ voxels + affine[:3, 3:]).T
-    centre = points.mean(axis=0)
-    signal = np.median(data[tuple(voxels)])
-    return Frame(
-        affine=affine,
-        shape=data.shape[:3],
-        voxels=voxels,
-        points=points - centre,
-        centre=centre,
-        direction=affine[:3, axis] / np.linalg.norm(affine[:3, axis]),
-        floor=max(float(signal), 1e-6) * _FLOOR,
-    )
-
-
 def _rotated(bvecs_ras: Array, poses: list[Pose]) -> Array:
     return np.stack([pose.rotation.T @ b for pose, b in zip(poses, bvecs_ras, strict=True)])
 
 
+def _smoothed(
+    data: NDArray[np.floating], sigma: float, frame: Frame, pool: ThreadPoolExecutor
+) -> list[NDArray[np.float32]]:
+    """Return the spline of every volume: made once for all rounds of one smoothing."""
+    return list(
+        pool.map(lambda n: smoothed_spline(data[..., n], sigma, frame), range(data.shape[3]))
+    )
+
+
 def _aligned(
-    data: NDArray[np.floating],
+    splines: list[NDArray[np.float32]],
     frame: Frame,
     poses: list[Pose],
-    sigma: float,
     pool: ThreadPoolExecutor,
 ) -> NDArray[np.float32]:
     """Return the smoothed volumes (X, Y, Z, N) in the reference pose."""
@@ -239,8 +239,7 @@ def _aligned(
     def aligned(n: int) -> NDArray[np.float32]:
         to_moved = transform(eddy_matrix(poses[n], frame), poses[n], frame)
         matrix = np.linalg.inv(frame.affine) @ to_moved @ frame.affine
-        spline = smoothed_spline(data[..., n], sigma, frame)
-        return sample(spline, moved_grid(matrix, frame.shape))
+        return sample(splines[n], moved_grid(matrix, frame.shape))
 
     signals = np.empty((*frame.shape, len(poses)), dtype=np.float32)
     for n, volume in enumerate(pool.map(aligned, range(len(poses)))):
@@ -249,7 +248,7 @@ def _aligned(
 
 
 def _align_all(  # noqa: PLR0917  # private, and each argument has another type
-    data: NDArray[np.floating],
+    splines: list[NDArray[np.float32]],
     frame: Frame,
     poses: list[Pose],
     table: tuple[Array, Array],
@@ -258,10 +257,11 @@ def _align_all(  # noqa: PLR0917  # private, and each argument has another type
 ) -> list[Pose]:
     """Align each volume with its target; the first b=0 volume stays where it is."""
     labels = shell_labels(table[0])
-    signals = _aligned(data, frame, poses, step.sigma, pool)
+    signals = _aligned(splines, frame, poses, pool)
     matrix = prediction_matrix(table[0], _rotated(table[1], poses)).astype(np.float32)
     means = {label: signals[..., labels == label].mean(axis=-1) for label in np.unique(labels)}
     reference = int(np.flatnonzero(labels == 0)[0])
+    priors = eddy_priors(poses, table[1], labels, known=step.eddy == "linear")
 
     def aligned(n: int) -> Pose:
         if n == reference:
@@ -270,46 +270,30 @@ def _align_all(  # noqa: PLR0917  # private, and each argument has another type
             image = signals[..., reference]  # the same contrast: no model is needed
         else:
             image = with_contrast(means[labels[n]], signals @ matrix[n], step.contrast, frame)
-        spline = smoothed_spline(data[..., n], step.sigma, frame)
-        with_eddy = step.eddy and labels[n] > 0
-        return align(spline, target_of(image, frame), poses[n], frame, with_eddy=with_eddy)
+        prior = None if step.eddy == "none" or labels[n] == 0 else priors[n]
+        return align(splines[n], target_of(image, frame), poses[n], frame, eddy=prior)
 
     return list(pool.map(aligned, range(len(poses))))
 
 
-def _anchor_shells(
-    signals: NDArray[np.float32], frame: Frame, poses: list[Pose], labels: NDArray[np.intp]
-) -> list[Pose]:
-    """Bring each shell as a whole to the b=0 volumes, whose contrast differs."""
-    reference = signals[..., labels == 0].mean(axis=-1)
-    spline = ndimage.spline_filter(reference, order=3, output=np.float32, mode="mirror")
-    anchored = list(poses)
-    for label in np.unique(labels[labels > 0]):
-        members = np.flatnonzero(labels == label)
-        common = align_shell(spline, shell_features(signals[..., members], frame), frame)
-        for n in members:
-            back = poses[n].rotation @ common.rotation.T
-            anchored[n] = replace(
-                poses[n],
-                rotation=back,
-                translation=poses[n].translation - back @ common.translation,
-            )
-    return anchored
-
-
-def _summary(poses: list[Pose], frame: Frame) -> MotionEstimate:
+def _summary(poses: list[Pose], frame: Frame, shifts: Array) -> MotionEstimate:
+    heads = [
+        replace(pose, translation=pose.translation - shift * frame.direction)
+        for pose, shift in zip(poses, shifts, strict=True)
+    ]
     rotations = np.stack(
         [Rotation.from_matrix(pose.rotation).as_euler("xyz", degrees=True) for pose in poses]
     )
-    translations = np.stack([pose.translation for pose in poses])
+    translations = np.stack([head.translation for head in heads])
     steps = np.abs(np.diff(translations, axis=0)).sum(axis=1)
     steps += HEAD_RADIUS * np.deg2rad(np.abs(np.diff(rotations, axis=0))).sum(axis=1)
     return MotionEstimate(
         affines=np.stack([transform(eddy_matrix(pose, frame), pose, frame) for pose in poses]),
-        rigid=np.stack([transform(np.eye(3), pose, frame) for pose in poses]),
+        rigid=np.stack([transform(np.eye(3), head, frame) for head in heads]),
         translations=translations,
         rotations=rotations,
         eddy=np.stack([pose.eddy for pose in poses]),
+        eddy_shift=shifts,
         framewise_displacement=np.r_[0.0, steps],
     )
 

@@ -156,6 +156,3 @@ def _check_application(
         )
     if findings:
         raise InputError(findings)
-
-
-KAPPA = 0

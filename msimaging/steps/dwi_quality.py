@@ -24,6 +24,7 @@ CONFOUND_COLUMNS = {
     "rot_x": "Head rotation about the left-right axis, rad.",
     "rot_y": "Head rotation about the front-back axis, rad.",
     "rot_z": "Head rotation about the up-down axis, rad.",
+    "eddy_shift": "Eddy-current shift of the whole volume along phase encoding, mm.",
     "eddy_x": "Shift along phase encoding per mm to the right, mm/mm.",
     "eddy_y": "Shift along phase encoding per mm to the front, mm/mm.",
     "eddy_z": "Shift along phase encoding per mm upwards, mm/mm.",
@@ -94,15 +95,17 @@ def confounds_table(corrected: Series) -> pd.DataFrame:
         Columns of `CONFOUND_COLUMNS`, one row a volume; missing where the step did not run.
     """
     n_volumes = len(corrected.bvals)
-    values = np.full((n_volumes, len(CONFOUND_COLUMNS)), np.nan)
+    table = pd.DataFrame(np.nan, index=range(n_volumes), columns=list(CONFOUND_COLUMNS))
     if corrected.motion is not None:
         motion = corrected.motion
-        turns = np.deg2rad(motion.rotations)
-        displacement = motion.framewise_displacement[:, None]
-        values[:, :10] = np.hstack([displacement, motion.translations, turns, motion.eddy])
+        table["framewise_displacement"] = motion.framewise_displacement
+        table[["trans_x", "trans_y", "trans_z"]] = motion.translations
+        table[["rot_x", "rot_y", "rot_z"]] = np.deg2rad(motion.rotations)
+        table["eddy_shift"] = motion.eddy_shift
+        table[["eddy_x", "eddy_y", "eddy_z"]] = motion.eddy
     if corrected.dropped is not None:
-        values[:, 10] = corrected.dropped.outliers.sum(axis=0)
-    return pd.DataFrame(values, columns=list(CONFOUND_COLUMNS))
+        table["dropped_slices"] = corrected.dropped.outliers.sum(axis=0)
+    return table
 
 
 def _of_noise(raw: Series, corrected: Series) -> dict[str, float]:
