@@ -13,7 +13,7 @@ from pathlib import Path
 from msimaging.bids.lesions import derivative_roots, find_lesion_masks
 from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
 from msimaging.bids.rows import read_rows
-from msimaging.bids.visits import Scan
+from msimaging.bids.scans import Scan
 
 #: Folder and suffix by which the scans of each kind are known.
 KINDS: Mapping[str, tuple[str, str]] = {

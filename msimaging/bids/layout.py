@@ -85,6 +85,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         # cohort
         "measures": "cohort/measures.tsv",
         "changes": "cohort/changes.tsv",
+        "repeatability": "cohort/repeatability.tsv",
         "results": "cohort/results.tsv",
         "ledger": "cohort/ledger.tsv",
         "dataset_description": "dataset_description.json",

@@ -5,26 +5,13 @@ The Snakefile holds rules only; every question that a rule asks of the study is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from msimaging.bids.layout import output
-from msimaging.bids.visits import (
-    MODALITIES,
-    UNDECIDED,
-    Modality,
-    Scan,
-    Visit,
-    VisitPair,
-    Visits,
-    read_scans,
-    read_visits,
-    without_exclusions,
-)
-from msimaging.errors import ConfigError, Finding
+from msimaging.bids.selection import Selection
+from msimaging.bids.visits import MODALITIES, Modality
 
 #: BIDS label of the matrix of each kind of connectivity.
 STAT_OF_KIND: Mapping[str, str] = {
@@ -43,192 +30,24 @@ FIGURE_BESIDE = ("tsv", "rst")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A study as its jobs see it.
+class Plan(Selection):
+    """A study as its jobs see it: the files they make from what is selected."""
 
-    Attributes
-    ----------
-    settings : mapping
-        Complete settings.
-    visits : Visits
-        All visits with the refused scans taken out.
-    scans : mapping
-        Files of each scan.
-    """
-
-    settings: Mapping[str, Any]
-    visits: Visits
-    scans: Mapping[str, Scan]
-
-    @classmethod
-    def of_study(cls, study: Path, settings: Mapping[str, Any]) -> Plan:
-        """Read the tables of a study.
-
-        Parameters
-        ----------
-        study : Path
-            Folder with ``visits.tsv`` and ``scans.tsv``.
-        settings : mapping
-            Complete settings.
-
-        Returns
-        -------
-        Plan
-            The study.
-
-        Raises
-        ------
-        ConfigError
-            When a table is unusable or names a scan that was not indexed.
-        """
-        visits = without_exclusions(read_visits(study / "visits.tsv"), study / "exclusions.tsv")
-        plan = cls(settings=settings, visits=visits, scans=read_scans(study / "scans.tsv"))
-        unknown = [
-            Finding(
-                where=f"{study / 'visits.tsv'} line {visit.row}",
-                rule="every scan of visits.tsv must be one that index found",
-                found=str(visit.scan(modality)),
-                remedy="Correct the path, or run msimaging index again after adding the scan.",
-            )
-            for modality in ("dwi", "bold")
-            for visit in visits.having(modality).rows
-            if visit.scan(modality) not in plan.scans
+    def of_repeats(
+        self, modality: Modality, key: str, *, atlas: Sequence[str], **wildcards: str
+    ) -> list[str]:
+        """Return one output for every atlas and every visit in a series of rescans."""
+        return [
+            output(key, sub=v.participant_id, ses=v.session_id, atlas=name, **wildcards)
+            for name in atlas
+            for series in self.repeats(modality)
+            for v in series
         ]
-        if unknown:
-            raise ConfigError(unknown)
-        return plan
 
-    @cached_property
-    def _by_modality(self) -> dict[Modality, dict[str, tuple[Visit, ...]]]:
-        return {
-            "dwi": self.visits.having("dwi").by_patient(),
-            "bold": self.visits.having("bold").by_patient(),
-        }
-
-    @cached_property
-    def _pairs(self) -> dict[Modality, tuple[VisitPair, ...]]:
-        rule = self.settings["pairs"]
-        return {
-            "dwi": self.visits.having("dwi").pairs(rule),
-            "bold": self.visits.having("bold").pairs(rule),
-        }
-
-    @cached_property
-    def _pair_by_name(self) -> dict[tuple[Modality, str, str], VisitPair]:
-        return {
-            (modality, pair.participant_id, pair.name): pair
-            for modality, pairs in self._pairs.items()
-            for pair in pairs
-        }
-
-    @cached_property
-    def _scan_of(self) -> dict[tuple[Modality, str, str], Scan]:
-        return {
-            (modality, visit.participant_id, visit.session_id): self.scans[
-                str(visit.scan(modality))
-            ]
-            for modality, grouped in self._by_modality.items()
-            for visits in grouped.values()
-            for visit in visits
-        }
-
-    def pairs(self, modality: Modality) -> tuple[VisitPair, ...]:
-        """Return all pairs of visits of a modality."""
-        return self._pairs[modality]
-
-    def pair(self, modality: Modality, sub: str, name: str) -> VisitPair:
-        """Return one pair of visits by its name."""
-        return self._pair_by_name[modality, sub, name]
-
-    def sessions(self, modality: Modality, sub: str) -> list[str]:
-        """Return the sessions in which a patient has a modality, in the order of time."""
-        return [visit.session_id for visit in self._by_modality[modality].get(sub, ())]
-
-    def visits_with(self, modality: Modality) -> list[Visit]:
-        """Return every visit that has a modality."""
-        return [visit for group in self._by_modality[modality].values() for visit in group]
-
-    def raw(self, modality: Modality, sub: str, ses: str) -> dict[str, Any]:
-        """Return the raw files of one scan as paths from the study folder.
-
-        Parameters
-        ----------
-        modality : {"dwi", "bold"}
-            Which scan.
-        sub, ses : str
-            Patient and session with their prefixes.
-
-        Returns
-        -------
-        dict
-            ``image``, ``sidecars`` (root first) and for diffusion ``bval`` and ``bvec``.
-        """
-        scan = self._scan_of[modality, sub, ses]
-        root = self.settings["bids_dir"]
-        files: dict[str, Any] = {"image": f"{root}/{scan.path}"}
-        files["sidecars"] = [f"{root}/{name}" for name in scan.sidecars]
-        if modality == "dwi":
-            files |= {"bval": f"{root}/{scan.bval}", "bvec": f"{root}/{scan.bvec}"}
-        return files
-
-    def lesion_masks(self, modality: Modality, sub: str) -> list[str]:
-        """Return the lesion masks of a patient's visits as paths from the study folder.
-
-        Parameters
-        ----------
-        modality : {"dwi", "bold"}
-            Whose visits.
-        sub : str
-            Patient.
-
-        Returns
-        -------
-        list of str
-            One a session, in the order of time; empty unless every session has its own mask,
-            because healthy tissue lies outside the lesions of all visits.
-        """
-        named = [self._scan_of[modality, sub, s].lesions for s in self.sessions(modality, sub)]
-        root = PurePosixPath(self.settings["bids_dir"])
-        usable = [str(root / path) for path in named if path and UNDECIDED not in path]
-        return usable if len(usable) == len(named) else []
-
-    def scans_behind(
-        self, modality: Modality | None = None, *, sub: str = "", ses: str = "", pair: str = ""
-    ) -> tuple[Scan, ...]:
-        """Return the scans that a job works on: of a visit, a pair, a patient, or of all.
-
-        Parameters
-        ----------
-        modality : {"dwi", "bold"}, optional
-            Both without it.
-        sub, ses, pair : str
-            As the job's wildcards; empty where it has none.
-
-        Returns
-        -------
-        tuple of Scan
-            In the order of the visits.
-        """
-        return tuple(
-            scan
-            for each in ((modality,) if modality else MODALITIES)
-            for scan in self._scans_behind_one(each, sub, ses, pair)
-        )
-
-    def _scans_behind_one(
-        self, modality: Modality, sub: str, ses: str, pair: str
-    ) -> Iterator[Scan]:
-        if ses:
-            sessions: Sequence[str] = (ses,)
-        elif pair:
-            found = self.pair(modality, sub, pair)
-            sessions = (found.baseline.session_id, found.follow_up.session_id)
-        elif sub:
-            sessions = self.sessions(modality, sub)
-        else:
-            yield from (s for (kind, *_), s in self._scan_of.items() if kind == modality)
-            return
-        yield from (self._scan_of[modality, sub, name] for name in sessions)
+    def repeatability(self) -> list[str]:
+        """Return the table of rescan noise, nothing where nobody was scanned again."""
+        known = any(self.repeats(modality) for modality in MODALITIES)
+        return [output("repeatability")] if known else []
 
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""
@@ -332,33 +151,6 @@ class Plan:
             *self.group_matrices()[:1],
             *self.figures(),
             *(output(name) for name in ("measures", "results", "dataset_description")),
-        ]
-
-    def visit_rows(self, modality: Modality, atlases: Sequence[str]) -> list[dict[str, Any]]:
-        """Return one row for every atlas and visit, in the order of `of_all_visits`."""
-        return [
-            {
-                "participant_id": visit.participant_id,
-                "session_id": visit.session_id,
-                "months": visit.months,
-                "atlas": name,
-            }
-            for name in atlases
-            for visit in self.visits_with(modality)
-        ]
-
-    def pair_rows(self, modality: Modality, atlases: Sequence[str]) -> list[dict[str, Any]]:
-        """Return one row for every atlas and pair, in the order of `of_all_pairs`."""
-        return [
-            {
-                "participant_id": pair.participant_id,
-                "baseline": pair.baseline.session_id,
-                "follow_up": pair.follow_up.session_id,
-                "months": pair.months,
-                "atlas": name,
-            }
-            for name in atlases
-            for pair in self.pairs(modality)
         ]
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from msimaging.bids.visits import Scan
+from msimaging.bids.scans import Scan
 
 #: Assumed where no header was readable: larger than most clinical scans.
 TYPICAL_SHAPE = (112, 112, 72, 100)

@@ -36,8 +36,8 @@ VISIT_COLUMNS = (
     "bold",
     "anat",
     "exclude",
+    "rescan",
 )
-SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape")
 EXCLUSION_COLUMNS = ("participant_id", "session_id", "modality", "reason")
 
 
@@ -57,6 +57,10 @@ class Visit:
         Path of the scan below the BIDS folder; holds `UNDECIDED` where several wait for a choice.
     exclude : str or None
         The reason for which a person left the visit out.
+    rescan : bool
+        Whether nothing happened between the visit before and this one but time: an untreated
+        repeat, as of healthy people. It tells how much a rescan adds and is never compared as a
+        patient's follow-up.
     row : int
         Line in the table, for messages.
     """
@@ -69,6 +73,7 @@ class Visit:
     bold: str | None
     anat: str | None = None
     exclude: str | None
+    rescan: bool = False
     row: int
 
     def scan(self, modality: Modality) -> str | None:
@@ -141,10 +146,11 @@ class Visits:
         Returns
         -------
         tuple of VisitPair
-            Patients with one visit have none.
+            Patients with one visit have none; rescans are in no pair.
         """
         pairs: list[VisitPair] = []
-        for visits in self.by_patient().values():
+        for all_visits in self.by_patient().values():
+            visits = [visit for visit in all_visits if not visit.rescan]
             if rule == "to-baseline":
                 chosen = [(visits[0], later) for later in visits[1:]]
             elif rule == "consecutive":
@@ -154,31 +160,16 @@ class Visits:
             pairs.extend(VisitPair(baseline=a, follow_up=b) for a, b in chosen)
         return tuple(pairs)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """The files that belong to one scan, as paths below the BIDS folder, and its size.
-
-    Attributes
-    ----------
-    path, bval, bvec, reversed, lesions : str or None
-        Image, gradient files, series of the opposite polarity, lesion mask.
-    modality : str
-        BIDS suffix.
-    sidecars : tuple of str
-        JSON files, root first.
-    shape : tuple of int
-        Voxels along each axis and volumes, as the header says; empty where none was readable.
-    """
-
-    path: str
-    modality: str
-    bval: str | None
-    bvec: str | None
-    sidecars: tuple[str, ...]
-    reversed: str | None = None
-    lesions: str | None = None
-    shape: tuple[int, ...] = ()
+    def repeats(self) -> tuple[tuple[Visit, ...], ...]:
+        """Return each visit that was repeated without treatment, with its repeats."""
+        series: list[list[Visit]] = []
+        for visits in self.by_patient().values():
+            for place, visit in enumerate(visits):
+                if visit.rescan and place:
+                    series[-1].append(visit)
+                else:
+                    series.append([visit])
+        return tuple(tuple(one) for one in series if len(one) > 1)
 
 
 def read_visits(path: Path) -> Visits:
@@ -261,8 +252,15 @@ def _visit(path: Path, row: Mapping[str, str], line: int, findings: list[Finding
         bold=row.get("bold") or None,
         anat=row.get("anat") or None,
         exclude=row.get("exclude") or None,
+        rescan=_yes(path, row.get("rescan", ""), line, findings),
         row=line,
     )
+
+
+def _yes(path: Path, text: str, line: int, findings: list[Finding]) -> bool:
+    if text.lower() not in {"", "yes", "no"}:
+        findings.append(_fault(path, "rescan must be yes or no", repr(text), row=line))
+    return text.lower() == "yes"
 
 
 def _date(path: Path, text: str, line: int, findings: list[Finding]) -> datetime | None:
@@ -336,34 +334,6 @@ def _months_since_first(visits: tuple[Visit, ...]) -> list[Visit]:
         else replace(visit, months=round((visit.acq_time - first).days / DAYS_PER_MONTH, 2))
         for visit in visits
     ]
-
-
-def read_scans(path: Path) -> dict[str, Scan]:
-    """Read ``scans.tsv``.
-
-    Parameters
-    ----------
-    path : Path
-        The table that ``index`` wrote.
-
-    Returns
-    -------
-    dict
-        From the path of a scan below the BIDS folder to its files.
-    """
-    return {
-        row["path"]: Scan(
-            path=row["path"],
-            modality=row["modality"],
-            bval=row["bval"] or None,
-            bvec=row["bvec"] or None,
-            sidecars=tuple(name for name in row["sidecars"].split(";") if name),
-            reversed=row.get("reversed") or None,
-            lesions=row.get("lesions") or None,
-            shape=tuple(int(n) for n in (row.get("shape") or "").split("x") if n.isdigit()),
-        )
-        for row in read_rows(path)
-    }
 
 
 def without_exclusions(visits: Visits, path: Path) -> Visits:

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from msimaging.bids.rows import write_rows
+from msimaging.bids.scans import Scan, read_scans
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
 from msimaging.bids.visits import (
     EXCLUSION_COLUMNS,
     MODALITIES,
     UNDECIDED,
     Modality,
-    Scan,
     Visit,
     Visits,
     parse_visits,
-    read_scans,
 )
 from msimaging.diffusion.gradients import check_gradients, check_table
 from msimaging.diffusion.orientation import ORIENTATION_RULE

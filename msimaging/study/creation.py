@@ -14,12 +14,8 @@ from msimaging.bids.index import IndexedVisit, index_dataset
 from msimaging.bids.lesions import mask_of_scan
 from msimaging.bids.names import parse_name
 from msimaging.bids.rows import read_rows, write_rows
-from msimaging.bids.visits import (
-    SCAN_COLUMNS,
-    UNDECIDED,
-    VISIT_COLUMNS,
-    Scan,
-)
+from msimaging.bids.scans import SCAN_COLUMNS, Scan
+from msimaging.bids.visits import UNDECIDED, VISIT_COLUMNS
 from msimaging.errors import ConfigError, Finding
 from msimaging.settings import WORKFLOW, read_settings
 

@@ -17,7 +17,8 @@ import yaml
 
 from msimaging import provenance
 from msimaging.bids.rows import write_rows
-from msimaging.bids.visits import SCAN_COLUMNS, VISIT_COLUMNS
+from msimaging.bids.scans import SCAN_COLUMNS
+from msimaging.bids.visits import VISIT_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,8 @@ from msimaging.bids.layout import output
 from msimaging.bids.ledger import FAILURE, failure_in, read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
-from msimaging.bids.visits import EXCLUSION_COLUMNS, SCAN_COLUMNS, VISIT_COLUMNS
+from msimaging.bids.scans import SCAN_COLUMNS
+from msimaging.bids.visits import EXCLUSION_COLUMNS, VISIT_COLUMNS
 from msimaging.settings import validated
 
 

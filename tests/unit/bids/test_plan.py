@@ -4,7 +4,8 @@ import pytest
 
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
-from msimaging.bids.visits import EXCLUSION_COLUMNS, SCAN_COLUMNS, VISIT_COLUMNS
+from msimaging.bids.scans import SCAN_COLUMNS
+from msimaging.bids.visits import EXCLUSION_COLUMNS, VISIT_COLUMNS
 from msimaging.errors import ConfigError
 from msimaging.settings import validated
 

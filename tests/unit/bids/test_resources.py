@@ -16,7 +16,7 @@ from msimaging.bids.resources import (
     request_minutes,
     work_on,
 )
-from msimaging.bids.visits import Scan
+from msimaging.bids.scans import Scan
 
 
 def scan(*shape: int) -> Scan:

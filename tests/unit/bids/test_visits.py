@@ -85,3 +85,28 @@ def test_a_visit_left_out_or_refused_or_undecided_has_no_scan(tmp_path: Path) ->
 def test_a_missing_table_names_the_verb_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="msimaging index"):
         read_visits(tmp_path / "visits.tsv")
+
+
+def test_rescans_are_series_of_their_own_and_in_no_pair(tmp_path: Path) -> None:
+    path = tmp_path / "visits.tsv"
+    rows = [
+        ("sub-1", "ses-a", "d1", "no"),
+        ("sub-1", "ses-aAgain", "d2", "yes"),
+        ("sub-1", "ses-b", "d3", ""),
+        ("sub-1", "ses-bAgain", "d4", "YES"),
+        ("sub-2", "ses-a", "d5", ""),
+        ("sub-2", "ses-b", "d6", ""),
+    ]
+    lines = ["\t".join((*row[:2], row[2], row[3] or "n/a")) for row in rows]
+    path.write_text("participant_id\tsession_id\tdwi\trescan\n" + "\n".join(lines) + "\n")
+    visits = read_visits(path)
+    assert [pair.name for pair in visits.pairs("consecutive")] == ["aToB", "aToB"]
+    series = [[visit.session_id for visit in one] for one in visits.repeats()]
+    assert series == [["ses-a", "ses-aAgain"], ["ses-b", "ses-bAgain"]]
+
+
+def test_a_rescan_that_is_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "visits.tsv"
+    path.write_text("participant_id\tsession_id\tdwi\trescan\nsub-1\tses-a\td1\tmaybe\n")
+    with pytest.raises(ConfigError, match=r"line 2.*\n?.*yes or no"):
+        read_visits(path)
