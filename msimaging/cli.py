@@ -5,37 +5,37 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 from msimaging import __version__
-from msimaging.bids.layout import output
-from msimaging.bids.ledger import Entry, read_ledger
+from msimaging.bids.layout import DERIVATIVES, output
+from msimaging.bids.ledger import read_ledger
 from msimaging.bids.plan import Plan
-from msimaging.errors import Finding, InputError
+from msimaging.errors import ComputationError, Finding, InputError
 from msimaging.settings import read_settings, validated
-from msimaging.study.creation import Inventory, create_study
+from msimaging.study.creation import create_study
 from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.study.runner import (
     DONE,
     DONE_WITH_EXCLUSIONS,
     FAILED,
     UNUSABLE,
-    Progress,
     close_run,
     run_workflow,
     snakemake_command,
+)
+from msimaging.terminal import (
+    owner_of,
+    print_findings,
+    print_inventory,
+    print_states,
+    print_summary,
+    shown_progress,
 )
 
 app = typer.Typer(
@@ -49,7 +49,6 @@ app = typer.Typer(
 StudyArgument = Annotated[Path, typer.Argument(help="Study folder.", show_default=False)]
 CoresOption = Annotated[int, typer.Option(help="Jobs at once on this machine.")]
 _CORES = os.cpu_count() or 1
-_out = Console(soft_wrap=True, highlight=False)
 
 
 def main() -> None:
@@ -140,31 +139,14 @@ def index(
     Example: msimaging index /data/bids /data/study --select dwi:acq-ax20_dir-PA
     """
     inventory = create_study(bids, study, select=select or [])
-    _print_inventory(inventory)
+    print_inventory(inventory)
+    if (study / DERIVATIVES).is_dir():
+        stale = _outdated(study.resolve())
+        if stale:
+            print(f"stale, and computed again by the next run: {len(stale)} results of")
+            for name, count in Counter(owner_of(path) for path in stale).items():
+                print(f"  {name}: {count}")
     print(f"\nNext: look at {study / 'visits.tsv'}, then: msimaging run {study}")
-
-
-def _print_inventory(inventory: Inventory) -> None:
-    table = Table("patient", "visit", "date", "dwi", "bold", "anat", box=None, pad_edge=False)
-    for row in inventory.rows:
-        cells = [_cell(row.get(kind, "")) for kind in ("dwi", "bold", "anat")]
-        date = row.get("acq_time", "")[:10] or "-"
-        table.add_row(row["participant_id"], row["session_id"], date, *cells)
-    _out.print(table)
-    notes = (
-        ("new", inventory.new),
-        ("no longer in the dataset", inventory.gone),
-        ("scans changed in the dataset, visits.tsv left as it is", inventory.changed),
-        ("several scans: choose one in visits.tsv", inventory.undecided),
-    )
-    for text, visits in notes:
-        if visits:
-            print(f"{text}: {', '.join(visits)}")
-
-
-def _cell(text: str) -> str:
-    count = len([part for part in text.split(" | ") if part])
-    return {0: "-", 1: "yes"}.get(count, f"{count}: choose")
 
 
 @app.command()
@@ -189,8 +171,8 @@ def _check(study: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        _print_findings(report.faults)
-        _print_findings(finding for scan in report.scans for finding in scan.findings)
+        print_findings(report.faults)
+        print_findings(finding for scan in report.scans for finding in scan.findings)
         for place, finding in report.comparability:
             if finding.severity != "note":
                 print(f"{finding.severity}: {place}: {finding}")
@@ -202,12 +184,6 @@ def _check(study: Path, *, as_json: bool) -> int:
     if report.faults or (report.scans and len(report.refused) == len(report.scans)):
         return UNUSABLE
     return DONE_WITH_EXCLUSIONS if report.refused else DONE
-
-
-def _print_findings(findings: Iterable[Finding]) -> None:
-    for finding in findings:
-        if finding.severity != "note":
-            print(f"{finding.severity}: {finding}")
 
 
 @app.command(
@@ -244,59 +220,11 @@ def _run(study: Path, cores: int, profile: str, *, dry_run: bool, extra: list[st
     command = snakemake_command(study, cores=cores, profile=profile, dry_run=dry_run, extra=extra)
     if dry_run:
         return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
-    with _progress() as show:
+    with shown_progress() as show:
         returncode = run_workflow(study, command, show)
     code, entries = close_run(study, returncode)
-    _print_summary(study, entries, returncode)
+    print_summary(study, entries, returncode)
     return code
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """Show a bar on a terminal, and one line for every tenth of the jobs elsewhere."""
-    if not _out.is_terminal:
-        yield _TenthByTenth()
-        return
-    columns = (TextColumn("{task.description:<26}"), BarColumn(), MofNCompleteColumn())
-    with ProgressBar(*columns, TimeElapsedColumn(), console=_out) as bar:
-        task = bar.add_task("planning", total=None)
-
-        def show(progress: Progress) -> None:
-            total = progress.total or None
-            bar.update(task, completed=progress.done, total=total, description=progress.step)
-
-        yield show
-
-
-class _TenthByTenth:
-    """Prints how far a run is whenever another tenth of its jobs has ended."""
-
-    def __init__(self) -> None:
-        self._told = 0
-        self._started = time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        tenth = 10 * progress.done // progress.total if progress.total else 0
-        if tenth > self._told:
-            self._told = tenth
-            seconds = time.monotonic() - self._started
-            print(
-                f"{progress.done} of {progress.total} jobs done after {seconds:.0f} s", flush=True
-            )
-
-
-def _print_summary(study: Path, entries: list[Entry], returncode: int) -> None:
-    counts = Counter(entry.state for entry in entries)
-    for entry in entries:
-        if entry.state in {"failed", "excluded", "unpaired"}:
-            where = " ".join(filter(None, (entry.participant_id, entry.session_id)))
-            log = f" (log: {study / entry.log})" if entry.state == "failed" else ""
-            print(f"{entry.state}: {entry.step} {where}: {entry.reason}{log}")
-    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
-    if returncode:
-        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
-    else:
-        print(f"report: {study / output('report')}")
 
 
 @app.command()
@@ -304,21 +232,37 @@ def status(
     study: StudyArgument,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List what is done, too.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not look for results that are out of date.")
+    ] = False,
 ) -> None:
-    """Print the ledger: what is done, pending, failed or left out, and why.
+    """Print the ledger: what is done, stale, pending, failed or left out, and why.
 
-    Example: msimaging status /data/study --json
+    stale means that a run would compute it again; to know it the whole workflow is planned (a
+    few seconds, half a minute for a thousand visits; --quick does without).
+
+    Example: msimaging status /data/study
+
+    Example: msimaging status /data/study --json | jq '.[] | select(.state == "failed")'
     """
     study = study.resolve()
     plan = Plan.of_study(study, read_settings(study / "config.yaml"))
-    entries = read_ledger(study, plan)
+    entries = read_ledger(study, plan, outdated={} if quick else _outdated(study))
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
-    table = Table("step", "patient", "visit", "state", "reason", box=None, pad_edge=False)
-    for entry in entries:
-        table.add_row(entry.step, entry.participant_id, entry.session_id, entry.state, entry.reason)
-    _out.print(table)
+    print_states(study, entries, everything=everything)
+
+
+def _outdated(study: Path) -> dict[str, str]:
+    from msimaging.study.outdated import outdated_results  # noqa: PLC0415 - not for every verb
+
+    try:
+        return outdated_results(study)
+    except ComputationError as error:
+        print(f"warning: whether results are out of date is not known; {error}", file=sys.stderr)
+        return {}
 
 
 @app.command()
@@ -363,7 +307,7 @@ def figure(
     files = chosen_figures(plan, name)
     extra = ["--rerun-triggers", "mtime", "--force", *files]
     command = snakemake_command(study, cores=cores, profile="default", dry_run=False, extra=extra)
-    with _progress() as show:
+    with shown_progress() as show:
         returncode = run_workflow(study, command, show)
     if returncode:
         print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")

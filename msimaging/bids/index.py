@@ -62,6 +62,16 @@ class MetadataFiles:
     def __init__(self, bids_dir: Path) -> None:
         self._root = bids_dir
         self._folders: dict[Path, list[tuple[BidsName, str]]] = {}
+        self._names: dict[Path, list[str]] = {}
+
+    def names_in(self, folder: Path) -> list[str]:
+        """Return the sorted names in a folder; none where there is no such folder."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = sorted(path.name for path in folder.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[folder] = []
+        return self._names[folder]
 
     def of(self, scan: Path) -> Scan:
         """Return a scan with its b-values, b-vectors and sidecars.
@@ -102,8 +112,8 @@ class MetadataFiles:
         if folder not in self._folders:
             prefix = folder.relative_to(self._root).as_posix()
             start = "" if prefix == "." else f"{prefix}/"
-            names = sorted(path.name for path in folder.iterdir())
-            parsed = ((parse_name(n), start + n) for n in names if _is_metadata(n))
+            names = (name for name in self.names_in(folder) if _is_metadata(name))
+            parsed = ((parse_name(name), start + name) for name in names)
             found = [(name, path) for name, path in parsed if name is not None]
             # the more entities a name has, the nearer it is to the scan
             self._folders[folder] = sorted(found, key=lambda item: len(item[0].entities))
@@ -203,9 +213,7 @@ def _session_dates(subject: Path) -> dict[str, str]:
 def _scans(session: Path, kind: str, metadata: MetadataFiles) -> Iterator[Scan]:
     folder_name, suffix = KINDS[kind]
     folder = session / folder_name
-    if not folder.is_dir():
-        return
-    for name in sorted((path.name for path in folder.iterdir()), key=natural_key):
+    for name in sorted(metadata.names_in(folder), key=natural_key):
         parsed = parse_name(name)
         if parsed and parsed.suffix == suffix and parsed.extension in IMAGE_EXTENSIONS:
             yield metadata.of(folder / name)

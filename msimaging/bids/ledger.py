@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from msimaging.bids.layout import log, output
@@ -12,9 +13,12 @@ from msimaging.bids.plan import TENSOR_MEASURES, Plan
 from msimaging.bids.rows import read_rows
 from msimaging.bids.visits import MODALITIES, UNDECIDED, Modality, Visit, read_visits
 
-State = Literal["done", "failed", "pending", "excluded", "absent", "unpaired"]
+State = Literal["done", "stale", "failed", "pending", "excluded", "absent", "unpaired"]
 #: Begins the one line of a log that tells why a step failed.
 FAILURE = "FAILED because: "
+#: Begins the last line of the log of a job that came to its end.
+END = "done in "
+_SILENT = "the job ended without a word: killed, out of memory or out of time"
 COLUMNS = ("step", "participant_id", "session_id", "state", "reason")
 
 
@@ -29,9 +33,10 @@ class Entry:
     participant_id, session_id : str
         Session or pair; empty for the cohort.
     state : str
-        ``done``, ``failed``, ``pending``, ``excluded``, ``absent`` (not scanned) or ``unpaired``.
+        ``done``, ``stale`` (a run would compute it again), ``failed``, ``pending``, ``excluded``,
+        ``absent`` (not scanned) or ``unpaired``.
     reason : str
-        Why it is not done; empty when it is.
+        Why it is not done or not up to date; empty when it is.
     log : str
         The job's log below the study folder.
     """
@@ -44,15 +49,66 @@ class Entry:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A rule of the workflow: what its jobs are one for, and a file that stands for its results.
+
+    ``wildcards`` are those of the rule's log; ``exists`` tells whether there is a
+    job at all. Every rule has a line in `STEPS` (a test holds that).
+    """
+
+    rule: str
+    modality: Modality | None
+    wildcards: tuple[str, ...]
+    output: str
+    exists: Callable[[Plan], object] = lambda plan: plan
+
+
+_VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
+STEPS = (
+    _Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
+    _Step("fit_tensor", "dwi", _VISIT, "tensor"),
+    _Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
+    _Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
+    _Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
+    _Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
+    _Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
+    _Step("preprocess_bold", "bold", _VISIT, "bold"),
+    _Step("extract_parcels", "bold", _VISIT, "time_series"),
+    _Step("connect_parcels", "bold", _VISIT, "denoised"),
+    _Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
+    _Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
+    _Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
+    _Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
+    _Step("collect_measures", None, (), "measures"),
+    _Step("collect_changes", None, (), "changes"),
+    _Step("test_changes", None, (), "results"),
+    _Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),
+    _Step(
+        "draw_cohort_connectivity",
+        "bold",
+        ("atlas",),
+        "cohort_connectivity_figure",
+        lambda plan: plan.pairs("bold"),
+    ),
+    _Step("describe_dataset", None, (), "dataset_description"),
+    _Step("write_ledger", None, (), "ledger"),
+    _Step("write_report", None, (), "report"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     step: str
     sub: str
     part: str
+    log: str
     outputs: tuple[str, ...]
 
 
-def read_ledger(study: Path, plan: Plan) -> list[Entry]:
+def read_ledger(
+    study: Path, plan: Plan, *, outdated: Mapping[str, str] = MappingProxyType({})
+) -> list[Entry]:
     """Tell the state of every step of a study from its files and logs.
 
     Parameters
@@ -61,90 +117,106 @@ def read_ledger(study: Path, plan: Plan) -> list[Entry]:
         Study folder.
     plan : Plan
         What the study asks for.
+    outdated : mapping, optional
+        From results that a run would compute again to the reason, as the workflow tells it.
 
     Returns
     -------
     list of Entry
         Patients in the order of the table, cohort last.
     """
-    entries = [_entry(study, job) for job in _jobs(plan)]
+    running = any((study / ".snakemake" / "locks").glob("*.lock"))
+    entries = [_entry(study, job, outdated, running=running) for job in _jobs(plan)]
     return [*left_out(study, plan), *entries]
 
 
 def _jobs(plan: Plan) -> Iterator[_Job]:
-    task = plan.settings["functional"]["task"]
-    modalities: tuple[tuple[Modality, tuple[tuple[str, str], ...], str, str, str], ...] = (
-        (
-            "dwi",
-            (
-                ("preprocess_dwi", output("dwi")),
-                ("fit_tensor", output("tensor")),
-                ("measure_diffusion", output("tensor_regions", atlas=_first(plan, "dwi"))),
-                ("normalise_maps", output("tensor_map_template", param=TENSOR_MEASURES[-1])),
-            ),
-            "build_dwi_space",
-            output("dwi_from_template"),
-            "change_diffusion",
-        ),
-        (
-            "bold",
-            (
-                ("preprocess_bold", output("bold", task=task)),
-                ("extract_parcels", output("time_series", task=task, atlas=_first(plan, "bold"))),
-                ("connect_parcels", output("denoised", task=task, atlas=_first(plan, "bold"))),
-            ),
-            "build_bold_space",
-            output("bold_from_template", task=task),
-            "change_connectivity",
-        ),
-    )
-    for modality, per_visit, space, space_output, change in modalities:
-        change_key = "tensor_map_change" if modality == "dwi" else "connectivity_change"
-        change_output = output(
-            change_key, param=TENSOR_MEASURES[-1], task=task, atlas=_first(plan, modality)
-        )
-        for visit in plan.visits_with(modality):
-            sub, ses = visit.participant_id, visit.session_id
-            for step, path in per_visit:
-                yield _Job(step=step, sub=sub, part=ses, outputs=(_fill(path, sub, ses=ses),))
-        for sub in dict.fromkeys(v.participant_id for v in plan.visits_with(modality)):
-            yield _Job(step=space, sub=sub, part="", outputs=(_fill(space_output, sub),))
-        for pair in plan.pairs(modality):
-            sub = pair.participant_id
-            path = _fill(change_output, sub, pair=pair.name)
-            yield _Job(step=change, sub=sub, part=pair.name, outputs=(path,))
-    for step in ("measures", "changes", "results"):
-        rule = "test_changes" if step == "results" else f"collect_{step}"
-        yield _Job(step=rule, sub="", part="", outputs=(output(step),))
+    for step in STEPS:
+        if not step.exists(plan):
+            continue
+        for case in _cases(plan, step):
+            yield _Job(
+                step=step.rule,
+                sub=case.get("sub", ""),
+                part=case.get("ses", case.get("pair", "")),
+                log=_filled(log(step.rule, *step.wildcards), case),
+                outputs=tuple(_outputs(plan, step, case)),
+            )
 
 
-def _first(plan: Plan, modality: Modality) -> str:
-    names = plan.diffusion_atlases if modality == "dwi" else plan.functional_atlases
-    return names[0] if names else ""
+def _cases(plan: Plan, step: _Step) -> Iterator[dict[str, str]]:
+    """Yield the wildcards of every job of a rule."""
+    cases: list[dict[str, str]] = [{}]
+    if step.modality and "ses" in step.wildcards:
+        visits = plan.visits_with(step.modality)
+        cases = [{"sub": v.participant_id, "ses": v.session_id} for v in visits]
+    elif step.modality and "pair" in step.wildcards:
+        pairs = plan.pairs(step.modality)
+        cases = [{"sub": pair.participant_id, "pair": pair.name} for pair in pairs]
+    elif step.modality and "sub" in step.wildcards:
+        patients = dict.fromkeys(v.participant_id for v in plan.visits_with(step.modality))
+        cases = [{"sub": name} for name in patients]
+    for name, values in (("atlas", _atlases(plan, step)), ("param", _drawn(plan))):
+        if name in step.wildcards:
+            cases = [{**case, name: value} for case in cases for value in values]
+    yield from cases
 
 
-def _fill(path: str, sub: str, *, ses: str = "", pair: str = "") -> str:
-    return path.replace("{sub}", sub).replace("{ses}", ses).replace("{pair}", pair)
+def _atlases(plan: Plan, step: _Step) -> list[str]:
+    return plan.diffusion_atlases if step.modality == "dwi" else plan.functional_atlases
 
 
-def _entry(study: Path, job: _Job) -> Entry:
-    parts = [part for part in (job.sub, job.part) if part]
-    path = log(job.step).replace("cohort", "_".join(parts) or "cohort")
-    reason = failure_in(study / path)
+def _drawn(plan: Plan) -> list[str]:
+    return list(plan.settings["figures"]["measures"])
+
+
+def _outputs(plan: Plan, step: _Step, case: Mapping[str, str]) -> Iterator[str]:
+    """Yield the files that stand for a job's results, one for every atlas."""
+    if step.rule == "connect_group":
+        yield from plan.group_matrices()
+        return
+    fixed = {
+        "task": plan.settings["functional"]["task"],
+        "ext": plan.settings["figures"]["formats"][0],
+        "param": TENSOR_MEASURES[-1],
+        "stat": next(iter(plan.stats(tangent=False)), ""),
+        **case,
+    }
+    path = _filled(output(step.output), fixed)
+    if "{atlas}" not in path:
+        yield path
+        return
+    for name in _atlases(plan, step):
+        yield path.replace("{atlas}", name)
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def _entry(study: Path, job: _Job, outdated: Mapping[str, str], *, running: bool) -> Entry:
     done = all((study / name).exists() for name in job.outputs)
-    state: State = "failed" if reason and not done else "done" if done else "pending"
+    outdated_by = next((outdated[name] for name in job.outputs if name in outdated), "")
+    state: State = "stale" if done and outdated_by else "done" if done else "pending"
+    reason = outdated_by if done else failure_in(study / job.log)
+    if not done and reason == _SILENT and running:
+        reason = "running"
+    elif not done and reason:
+        state = "failed"
     return Entry(
         step=job.step,
         participant_id=job.sub,
         session_id=job.part,
         state=state,
-        reason=reason if state == "failed" else "",
-        log=path,
+        reason=reason,
+        log=job.log,
     )
 
 
 def failure_in(path: Path) -> str:
-    """Return the reasons that a job's log gives for its failure, empty when there are none.
+    """Return the reasons that a job's log gives for its failure, empty when it came to its end.
 
     Parameters
     ----------
@@ -160,6 +232,8 @@ def failure_in(path: Path) -> str:
         return ""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(FAILURE) for line in lines if line.startswith(FAILURE)]
+    if not reasons and not any(line.startswith(END) for line in lines[-1:]):
+        return _SILENT
     return "; ".join(reasons)
 
 

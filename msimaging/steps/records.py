@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from msimaging.bids.layout import DERIVATIVES
-from msimaging.bids.ledger import FAILURE
+from msimaging.bids.ledger import END, FAILURE
 from msimaging.errors import Finding, MsimagingError
 from msimaging.provenance import file_digest, version
 from msimaging.tables import sidecar_of, write_json
@@ -113,7 +113,7 @@ def job_log(path: Path | str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         _LOGGER.exception("%s%s", FAILURE, reason)
         raise
-    _LOGGER.info("done in %.1f s", time.perf_counter() - started)
+    _LOGGER.info("%s%.1f s", END, time.perf_counter() - started)
 
 
 def report(findings: Iterable[Finding]) -> None:

@@ -29,7 +29,10 @@ def write_ledger(*, study: str | Path, settings: Mapping[str, Any], out_table: s
     """
     study = Path(study)
     entries = read_ledger(study, Plan.of_study(study, settings))
-    rows = [asdict(entry) for entry in entries]
+    # this table cannot tell of its own step, nor of the report that waits for it
+    rows = [
+        asdict(entry) for entry in entries if entry.step not in {"write_ledger", "write_report"}
+    ]
     write_table(out_table, pd.DataFrame(rows, columns=list(COLUMNS)))
     describe(
         out_table,
@@ -39,7 +42,7 @@ def write_ledger(*, study: str | Path, settings: Mapping[str, Any], out_table: s
             "step": "Rule, or modality for what never became a job.",
             "participant_id": "Patient; n/a for the cohort.",
             "session_id": "Visit or pair of visits.",
-            "state": "done, failed, pending, excluded, absent (not scanned) or unpaired.",
+            "state": "done, stale, failed, pending, excluded, absent (not scanned) or unpaired.",
             "reason": "Why it is not done.",
         },
     )

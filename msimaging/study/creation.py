@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Inventory:
         Rows of ``visits.tsv`` as they now stand.
     new, gone, changed : tuple of str
         Visits that were added, that the dataset no longer holds, and whose scans are others than
-        the table names (the table is left as it is).
+        the table names (the table is left as it is) or came with other files or sizes before.
     undecided : tuple of str
         Visits in which a person has to choose among several scans.
     """
@@ -81,10 +81,12 @@ def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> 
         )
     settings = read_settings(config)
     found = index_dataset(bids_dir)
-    write_rows(study / "scans.tsv", SCAN_COLUMNS, _scan_rows(found, settings["select"]["lesion"]))
+    scans = _scan_rows(found, settings["select"]["lesion"])
+    others = _with_other_files(study / "scans.tsv", scans)
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
     table = study / "visits.tsv"
     old = read_rows(table) if table.exists() else []
-    inventory = _merged(old, [_visit_row(visit, settings) for visit in found])
+    inventory = _merged(old, [_visit_row(visit, settings) for visit in found], others)
     write_rows(table, _columns(old), inventory.rows)
     return inventory
 
@@ -179,7 +181,20 @@ def _columns(old: Sequence[Mapping[str, str]]) -> list[str]:
     return [*VISIT_COLUMNS, *own]
 
 
-def _merged(old: list[dict[str, str]], found: list[dict[str, str]]) -> Inventory:
+def _with_other_files(table: Path, scans: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the scans whose size or whose gradients, sidecars or masks are others than before."""
+    before = {row["path"]: row for row in read_rows(table)} if table.exists() else {}
+    return {
+        scan["path"]
+        for scan in scans
+        for old in [before.get(scan["path"], {})]
+        if any(name in old and old[name] != scan.get(name, "") for name in SCAN_COLUMNS)
+    }
+
+
+def _merged(
+    old: list[dict[str, str]], found: list[dict[str, str]], others: Container[str]
+) -> Inventory:
     """Keep every row a person may have edited; put new visits behind their patient's last."""
     known = {_key(row): row for row in old}
     fresh = {_key(row): row for row in found}
@@ -195,7 +210,10 @@ def _merged(old: list[dict[str, str]], found: list[dict[str, str]]) -> Inventory
         new=tuple(key for key in fresh if key not in known),
         gone=tuple(key for key in known if key not in fresh),
         changed=tuple(
-            key for key, row in known.items() if key in fresh and _moved(row, fresh[key])
+            key
+            for key, row in known.items()
+            if key in fresh
+            and (_moved(row, fresh[key]) or any(row.get(c) in others for c in _SCAN_CELLS))
         ),
         undecided=tuple(
             _key(row) for row in rows if any(UNDECIDED in row.get(c, "") for c in _SCAN_CELLS)

@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from msimaging.bids.layout import output
-from msimaging.bids.ledger import FAILURE, failure_in, read_ledger
+from msimaging.bids.ledger import FAILURE, STEPS, failure_in, read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
@@ -68,6 +69,47 @@ def test_jobs_of_patients_pairs_and_cohort_are_listed_once(study: Path) -> None:
     assert ("change_diffusion", "sub-1", "aToB") in told
     assert ("test_changes", "", "") in told
     assert {step for step, sub, _ in told if sub == "sub-2"} == {"dwi", "bold"}
+
+
+def test_a_job_that_was_killed_has_failed_unless_a_run_is_alive(study: Path) -> None:
+    step = ("fit_tensor", "sub-1", "ses-b")
+    log = study / "logs" / "fit_tensor" / "sub-1_ses-b.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("warning: 3 voxels\n")
+    assert states(study)[step][0] == "failed"
+    assert "without a word" in states(study)[step][1]
+    locks = study / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").touch()
+    assert states(study)[step] == ("pending", "running")
+    log.write_text("warning: 3 voxels\ndone in 3.1 s\n")
+    assert states(study)[step] == ("pending", "")
+
+
+def test_a_result_that_a_run_would_replace_is_stale(study: Path) -> None:
+    tensor = output("tensor", sub="sub-1", ses="ses-b")
+    (study / tensor).parent.mkdir(parents=True)
+    (study / tensor).touch()
+    plan = Plan.of_study(study, validated({"bids_dir": "raw"}))
+    reasons = {tensor: "an input is newer", output("dwi", sub="sub-1", ses="ses-b"): "params"}
+    told = {(e.step, e.session_id): e for e in read_ledger(study, plan, outdated=reasons)}
+    assert told["fit_tensor", "ses-b"].state == "stale"
+    assert told["fit_tensor", "ses-b"].reason == "an input is newer"
+    # what is not there is pending, whatever else is said of it
+    assert told["preprocess_dwi", "ses-b"].state == "pending"
+
+
+def test_every_rule_of_the_workflow_has_its_line(repository: Path) -> None:
+    rules = (repository / "workflow" / "rules").glob("*.smk")
+    named = {name for path in rules for name in re.findall(r"(?m)^rule (\w+):", path.read_text())}
+    assert named == {step.rule for step in STEPS}, "add the rule to STEPS in bids/ledger.py"
+
+
+def test_the_log_of_every_step_is_that_of_its_rule(repository: Path) -> None:
+    rules = (repository / "workflow" / "rules").glob("*.smk")
+    logs = [line for path in rules for line in re.findall(r" log\((.*)\),", path.read_text())]
+    told = {tuple(re.findall(r'"(\w+)"', line)) for line in logs}
+    assert {(step.rule, *step.wildcards) for step in STEPS} == told
 
 
 def test_a_missing_log_tells_nothing(tmp_path: Path) -> None:

@@ -69,3 +69,12 @@ def test_what_a_person_edited_stays_and_news_are_told(bids: Path, tmp_path: Path
     assert (study / "config.yaml").read_text().startswith("# mine")
     (bids / chosen).unlink()
     assert create_study(bids, study).changed == ("sub-1 ses-a",)
+
+
+def test_other_files_beside_a_scan_are_a_change(bids: Path, tmp_path: Path) -> None:
+    study, scan = tmp_path / "study", bids / "sub-1" / "ses-a" / "func" / "sub-1_ses-a_task-rest"
+    create_study(bids, study)
+    assert create_study(bids, study).changed == ()
+    Path(f"{scan}_bold.json").write_text("{}")
+    assert create_study(bids, study).changed == ("sub-1 ses-a",)
+    assert create_study(bids, study).changed == ()

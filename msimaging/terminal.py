@@ -1,0 +1,136 @@
+"""What the verbs show on a terminal or in a log file."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from msimaging.bids.layout import DERIVATIVES, output
+from msimaging.bids.ledger import Entry, State
+from msimaging.errors import Finding
+from msimaging.study.creation import Inventory
+from msimaging.study.runner import Progress
+
+_out = Console(soft_wrap=True, highlight=False)
+
+
+def print_inventory(inventory: Inventory) -> None:
+    """Print patient by visit by modality, and what is new, gone, changed or undecided."""
+    table = Table("patient", "visit", "date", "dwi", "bold", "anat", box=None, pad_edge=False)
+    for row in inventory.rows:
+        cells = [_cell(row.get(kind, "")) for kind in ("dwi", "bold", "anat")]
+        date = row.get("acq_time", "")[:10] or "-"
+        table.add_row(row["participant_id"], row["session_id"], date, *cells)
+    _out.print(table)
+    notes = (
+        ("new", inventory.new),
+        ("no longer in the dataset", inventory.gone),
+        (
+            "scans or their files changed in the dataset, visits.tsv left as it is",
+            inventory.changed,
+        ),
+        ("several scans: choose one in visits.tsv", inventory.undecided),
+    )
+    for text, visits in notes:
+        if visits:
+            print(f"{text}: {_some(visits)}")
+
+
+def _cell(text: str) -> str:
+    count = len([part for part in text.split(" | ") if part])
+    return {0: "-", 1: "yes"}.get(count, f"{count}: choose")
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def owner_of(path: str) -> str:
+    """Return the visit, the patient or the cohort that a result belongs to."""
+    parts = path.removeprefix(f"{DERIVATIVES}/").split("/")
+    found = [part for part in parts[:-1] if part.startswith(("sub-", "ses-"))]
+    return " ".join(found) or "cohort"
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print errors and warnings, one line each."""
+    for finding in findings:
+        if finding.severity != "note":
+            print(f"{finding.severity}: {finding}")
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[Progress], None]]:
+    """Show a bar on a terminal, and one line for every tenth of the jobs elsewhere."""
+    if not _out.is_terminal:
+        yield _TenthByTenth()
+        return
+    columns = (TextColumn("{task.description:<26}"), BarColumn(), MofNCompleteColumn())
+    with ProgressBar(*columns, TimeElapsedColumn(), console=_out) as bar:
+        task = bar.add_task("planning", total=None)
+
+        def show(progress: Progress) -> None:
+            total = progress.total or None
+            bar.update(task, completed=progress.done, total=total, description=progress.step)
+
+        yield show
+
+
+class _TenthByTenth:
+    """Prints how far a run is whenever another tenth of its jobs has ended."""
+
+    def __init__(self) -> None:
+        self._told = 0
+        self._started = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        tenth = 10 * progress.done // progress.total if progress.total else 0
+        if tenth > self._told:
+            self._told = tenth
+            seconds = time.monotonic() - self._started
+            print(
+                f"{progress.done} of {progress.total} jobs done after {seconds:.0f} s", flush=True
+            )
+
+
+def print_summary(study: Path, entries: list[Entry], returncode: int) -> None:
+    """Print how a run ended: what failed or was left out and why, and where the report is."""
+    counts = Counter(entry.state for entry in entries)
+    for entry in entries:
+        if entry.state in {"failed", "excluded", "unpaired"}:
+            print(_line(study, entry))
+    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    if returncode:
+        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
+    else:
+        print(f"report: {study / output('report')}")
+
+
+def print_states(study: Path, entries: list[Entry], *, everything: bool) -> None:
+    """Print what needs attention, one line each, and the states of every step in numbers."""
+    shown = [e for e in entries if everything or e.state not in {"done", "pending", "absent"}]
+    for entry in shown:
+        print(_line(study, entry))
+    steps = dict.fromkeys(entry.step for entry in entries)
+    counts = Counter((entry.step, entry.state) for entry in entries)
+    states = [s for s in get_args(State) if any(entry.state == s for entry in entries)]
+    table = Table("step", *states, box=None, pad_edge=False)
+    for step in steps:
+        table.add_row(step, *(str(counts[step, state] or "-") for state in states))
+    _out.print(table)
+
+
+def _line(study: Path, entry: Entry) -> str:
+    where = " ".join(filter(None, (entry.step, entry.participant_id, entry.session_id)))
+    log = f" (log: {study / entry.log})" if entry.state == "failed" else ""
+    return f"{entry.state}: {where}{': ' if entry.reason else ''}{entry.reason}{log}"
