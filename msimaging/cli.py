@@ -146,6 +146,11 @@ def index(
             print(f"stale, and computed again by the next run: {len(stale)} results of")
             for name, count in Counter(owner_of(path) for path in stale).items():
                 print(f"  {name}: {count}")
+    if (study / "ratings.tsv").exists():
+        plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+        for rating in (one for one in plan.ratings.values() if one.verdict == "exclude"):
+            scan = f"{rating.participant_id} {rating.session_id} {rating.modality}"
+            print(f"left out of the statistics: {scan}: {rating.reason}")
     print(f"\nNext: look at {study / 'visits.tsv'}, then: msimaging run {study}")
 
 
@@ -176,14 +181,17 @@ def _check(study: Path, *, as_json: bool) -> int:
         for place, finding in report.comparability:
             if finding.severity != "note":
                 print(f"{finding.severity}: {place}: {finding}")
-        for scan in report.refused:
-            visit = f"{scan.participant_id} {scan.session_id} {scan.modality}"
+        for refused in report.refused:
+            visit = f"{refused.participant_id} {refused.session_id} {refused.modality}"
             print(f"excluded: {visit} will be left out")
+        for rating in report.rated_out:
+            scan = f"{rating.participant_id} {rating.session_id} {rating.modality}"
+            print(f"excluded: {scan} will be left out: {rating.reason}")
         usable = len(report.scans) - len(report.refused)
         print(f"{usable} of {len(report.scans)} scans usable")
     if report.faults or (report.scans and len(report.refused) == len(report.scans)):
         return UNUSABLE
-    return DONE_WITH_EXCLUSIONS if report.refused else DONE
+    return DONE_WITH_EXCLUSIONS if report.refused or report.rated_out else DONE
 
 
 @app.command(

@@ -6,12 +6,15 @@ derivatives, matrices). Braces are wildcards; ``{sub}`` and ``{ses}`` hold their
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
 DERIVATIVES = "derivatives/msimaging"
 #: The template that nilearn ships: MNI ICBM152 2009a, nonlinear, symmetric.
 TEMPLATE = "MNI152NLin2009aSym"
+#: What lies beside the pictures of a figure: its data and its caption, in this order.
+FIGURE_BESIDE = ("tsv", "rst")
 
 _DWI = "{sub}/{ses}/dwi/{sub}_{ses}"
 _FUNC = "{sub}/{ses}/func/{sub}_{ses}_task-{task}"
@@ -157,3 +160,21 @@ def log(rule: str, *wildcards: str) -> str:
 def benchmark(rule: str, *wildcards: str) -> str:
     """Return the path of a rule's benchmark record below the study folder."""
     return log(rule, *wildcards).replace("logs/", "benchmarks/", 1).replace(".log", ".tsv")
+
+
+def shown_in_reports(figure: Sequence[str]) -> str:
+    """Return which file of a figure a browser shows best.
+
+    Parameters
+    ----------
+    figure : sequence of str
+        Files of one figure in several formats.
+
+    Returns
+    -------
+    str
+        The PNG, else the SVG, else the PDF.
+    """
+    order = (".png", ".svg", ".pdf")
+    pictures = [path for path in figure if path.endswith(order)]
+    return min(pictures, key=lambda path: order.index(path[-4:]))

@@ -253,6 +253,9 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
         ``excluded``, ``absent`` or ``unpaired``, with the reason.
     """
     refused = _refused(study / "exclusions.tsv")
+    for key, rating in plan.ratings.items():
+        if rating.verdict == "exclude":
+            refused[key] = "; ".join(filter(None, (refused.get(key), rating.reason)))
     for visit in read_visits(study / "visits.tsv").rows:
         for modality in MODALITIES:
             found = _why_left_out(visit, modality, refused)

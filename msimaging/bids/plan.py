@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from msimaging.bids.layout import output
+from msimaging.bids.layout import FIGURE_BESIDE, output
 from msimaging.bids.selection import Selection
 from msimaging.bids.visits import MODALITIES, Modality
 
@@ -25,8 +25,6 @@ STAT_OF_KIND: Mapping[str, str] = {
 SMALLEST_GROUP = 2
 TENSOR_MEASURES = ("fa", "md", "ad", "rd")
 TENSOR_PARAMS = (*TENSOR_MEASURES, "s0", "residual")
-#: What lies beside the pictures of a figure: its data and its caption, in this order.
-FIGURE_BESIDE = ("tsv", "rst")
 
 
 @dataclass(frozen=True)
@@ -162,21 +160,3 @@ class Plan(Selection):
     def functional_atlases(self) -> list[str]:
         """Return the atlases of the time series."""
         return list(self.settings["atlases"]["functional"])
-
-
-def shown_in_reports(figure: Sequence[str]) -> str:
-    """Return which file of a figure a browser shows best.
-
-    Parameters
-    ----------
-    figure : sequence of str
-        Files of one figure in several formats.
-
-    Returns
-    -------
-    str
-        The PNG, else the SVG, else the PDF.
-    """
-    order = (".png", ".svg", ".pdf")
-    pictures = [path for path in figure if path.endswith(order)]
-    return min(pictures, key=lambda path: order.index(path[-4:]))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
 from msimaging.bids.visits import (
     MODALITIES,
@@ -31,14 +32,20 @@ class Selection:
     settings : mapping
         Complete settings.
     visits : Visits
-        All visits with the refused scans taken out.
+        All visits with the refused scans, and those rated ``exclude``, taken out.
     scans : mapping
         Files of each scan.
+    ratings : mapping
+        What people think of single scans.
+    looked_at : Visits or None
+        Visits with the scans that people rated ``exclude``: their quality stays on show.
     """
 
     settings: Mapping[str, Any]
     visits: Visits
     scans: Mapping[str, Scan]
+    ratings: Mapping[ScanKey, Rating] = field(default_factory=dict)
+    looked_at: Visits | None = None
 
     @classmethod
     def of_study(cls, study: Path, settings: Mapping[str, Any]) -> Self:
@@ -61,8 +68,16 @@ class Selection:
         ConfigError
             When a table is unusable or names a scan that was not indexed.
         """
-        visits = without_exclusions(read_visits(study / "visits.tsv"), study / "exclusions.tsv")
-        plan = cls(settings=settings, visits=visits, scans=read_scans(study / "scans.tsv"))
+        listed = read_visits(study / "visits.tsv")
+        ratings = read_ratings(study / "ratings.tsv", listed, seed=settings["seed"])
+        usable = without_exclusions(listed, study / "exclusions.tsv")
+        plan = cls(
+            settings=settings,
+            visits=without_rated_out(usable, ratings),
+            scans=read_scans(study / "scans.tsv"),
+            ratings=ratings,
+            looked_at=usable,
+        )
         unknown = [
             Finding(
                 where=f"{study / 'visits.tsv'} line {visit.row}",
@@ -71,7 +86,7 @@ class Selection:
                 remedy="Correct the path, or run msimaging index again after adding the scan.",
             )
             for modality in ("dwi", "bold")
-            for visit in visits.having(modality).rows
+            for visit in usable.having(modality).rows
             if visit.scan(modality) not in plan.scans
         ]
         if unknown:
@@ -107,10 +122,13 @@ class Selection:
             (modality, visit.participant_id, visit.session_id): self.scans[
                 str(visit.scan(modality))
             ]
-            for modality, grouped in self._by_modality.items()
-            for visits in grouped.values()
-            for visit in visits
+            for modality in MODALITIES
+            for visit in self.looked_at_with(modality)
         }
+
+    def looked_at_with(self, modality: Modality) -> tuple[Visit, ...]:
+        """Return every visit whose scan is shown on the quality page, those rated out too."""
+        return (self.looked_at or self.visits).having(modality).rows
 
     def pairs(self, modality: Modality) -> tuple[VisitPair, ...]:
         """Return all pairs of visits of a modality."""
@@ -227,6 +245,7 @@ class Selection:
                 "session_id": visit.session_id,
                 "months": visit.months,
                 "atlas": name,
+                **self._rated(modality, visit),
             }
             for name in atlases
             for visit in self.visits_with(modality)
@@ -241,10 +260,17 @@ class Selection:
                 "follow_up": pair.follow_up.session_id,
                 "months": pair.months,
                 "atlas": name,
+                **self._rated(modality, pair.baseline, pair.follow_up),
             }
             for name in atlases
             for pair in self.pairs(modality)
         ]
+
+    def _rated(self, modality: Modality, *visits: Visit) -> dict[str, str]:
+        """Return the flag of numbers from a scan rated doubtful, nothing for all others."""
+        keys = [(visit.participant_id, visit.session_id, modality) for visit in visits]
+        flag = flags_of(self.ratings, keys)
+        return {"rated": flag} if flag else {}
 
     def repeat_rows(self, modality: Modality, atlases: Sequence[str]) -> list[dict[str, Any]]:
         """Return the series that each output belongs to, in the order of `of_repeats`."""

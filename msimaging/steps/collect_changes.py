@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msimaging.steps.changes import CHANGE_COLUMNS
-from msimaging.steps.collect_measures import stacked
+from msimaging.steps.collect_measures import stacked, with_facts
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 
@@ -31,7 +31,7 @@ def collect_changes(
         ``changes.tsv``.
     """
     parts = [
-        read_table(path).assign(**row, modality=modality)
+        with_facts(read_table(path), row, modality=modality)
         for paths, rows, modality in (
             (diffusion, diffusion_rows, "dwi"),
             (functional, functional_rows, "bold"),

@@ -33,12 +33,12 @@ def collect_measures(
         ``measures.tsv``.
     """
     parts = [
-        read_table(path).rename(columns={"name": "label"}).assign(**row, modality="dwi", flags="")
+        with_facts(read_table(path).rename(columns={"name": "label"}), row, modality="dwi")
         for path, row in zip(diffusion, diffusion_rows, strict=True)
     ]
     parts += [
-        read_table(path).assign(
-            **row, modality="bold", measure=NETWORK_MEASURE, units="1", coverage=None, flags=""
+        with_facts(read_table(path), row, modality="bold").assign(
+            measure=NETWORK_MEASURE, units="1", coverage=None
         )
         for path, row in zip(functional, functional_rows, strict=True)
     ]
@@ -49,6 +49,29 @@ def collect_measures(
         sources=[*diffusion, *functional],
         columns=MEASURE_COLUMNS,
     )
+
+
+def with_facts(table: pd.DataFrame, row: Mapping[str, Any], *, modality: str) -> pd.DataFrame:
+    """Add what is known of a whole table to its rows; a rating joins the flags.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One table of a visit or of a pair of visits.
+    row : mapping
+        Patient, sessions, months, atlas and, of a scan that was rated doubtful, ``rated``.
+    modality : str
+        Of the table.
+
+    Returns
+    -------
+    DataFrame
+        With a column ``flags``, empty where there are none.
+    """
+    facts = {name: value for name, value in row.items() if name != "rated"}
+    own = table["flags"].fillna("") if "flags" in table else [""] * len(table)
+    flags = [";".join(filter(None, (flag, row.get("rated")))) for flag in own]
+    return table.assign(**facts, modality=modality, flags=flags)
 
 
 def stacked(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

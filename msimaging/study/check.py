@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.ratings import Rating, ScanKey, read_ratings
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import Scan, read_scans
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
@@ -64,11 +65,19 @@ class StudyReport:
         One for each scan listed.
     comparability : tuple of (str, Finding)
         Differences between the visits of a patient, by patient.
+    ratings : tuple of Rating
+        What people think of single scans.
     """
 
     faults: tuple[Finding, ...]
     scans: tuple[ScanReport, ...] = ()
     comparability: tuple[tuple[str, Finding], ...] = ()
+    ratings: tuple[Rating, ...] = ()
+
+    @property
+    def rated_out(self) -> tuple[Rating, ...]:
+        """Return the ratings by which scans leave the statistics."""
+        return tuple(rating for rating in self.ratings if rating.verdict == "exclude")
 
     @property
     def refused(self) -> tuple[ScanReport, ...]:
@@ -93,6 +102,7 @@ class StudyReport:
                 {"participant_id": patient, **asdict(finding)}
                 for patient, finding in self.comparability
             ],
+            "ratings": [asdict(rating) for rating in self.ratings],
         }
 
 
@@ -110,6 +120,7 @@ def check_study(study: Path) -> StudyReport:
         All findings together.
     """
     faults: list[Finding] = []
+    rated: dict[ScanKey, Rating] = {}
     settings: dict[str, Any] | None = None
     visits, scans = Visits(rows=()), {}
     try:
@@ -121,6 +132,8 @@ def check_study(study: Path) -> StudyReport:
         faults += table_faults
         scans = read_scans(study / "scans.tsv")
         faults += _without_scans(study / "visits.tsv", visits)
+        if settings is not None:
+            rated = read_ratings(study / "ratings.tsv", visits, seed=settings["seed"])
     except ConfigError as error:
         faults += error.findings
     if settings is None:
@@ -132,7 +145,12 @@ def check_study(study: Path) -> StudyReport:
     write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
     # pairs of a faulty table mean nothing
     compared = () if faults else _comparisons(root, visits, scans, settings, reports)
-    return StudyReport(faults=tuple(faults), scans=tuple(reports), comparability=tuple(compared))
+    return StudyReport(
+        faults=tuple(faults),
+        scans=tuple(reports),
+        comparability=tuple(compared),
+        ratings=tuple(rated.values()),
+    )
 
 
 def _with_axes_allowed(report: ScanReport) -> ScanReport:

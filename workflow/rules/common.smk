@@ -2,9 +2,9 @@ import gc
 import os
 from pathlib import Path
 
-from msimaging.bids.layout import benchmark, log, output
+from msimaging.bids.layout import benchmark, log, output, shown_in_reports
 from msimaging.bids.ledger import left_out
-from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan, shown_in_reports
+from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
 from msimaging.bids.resources import (
     corrections_on,
     expected,
