@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,13 +20,16 @@ from msimaging.errors import ComputationError, Finding, InputError
 from msimaging.settings import read_settings, validated
 from msimaging.study.creation import create_study
 from msimaging.study.drawing import chosen_figures, figures_by_name
+from msimaging.study.lock import hold_study
 from msimaging.study.runner import (
     DONE,
     DONE_WITH_EXCLUSIONS,
     FAILED,
     UNUSABLE,
+    RunOptions,
     close_run,
-    run_workflow,
+    perform,
+    profile_folder,
     snakemake_command,
 )
 from msimaging.terminal import (
@@ -47,8 +50,29 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 StudyArgument = Annotated[Path, typer.Argument(help="Study folder.", show_default=False)]
-CoresOption = Annotated[int, typer.Option(help="Jobs at once on this machine.")]
-_CORES = os.cpu_count() or 1
+CoresOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Jobs at once on this machine, by default all its cores; with a cluster profile the "
+        "most cores of one submission, by default the profile's.",
+        show_default=False,
+        min=1,
+    ),
+]
+ProfileOption = Annotated[str, typer.Option(help="Folder below workflow/profiles, or a path.")]
+OrphansOption = Annotated[
+    Literal["cancel", "wait"],
+    typer.Option(help="What to do with cluster jobs of an earlier run that was killed."),
+]
+LostOption = Annotated[
+    float,
+    typer.Option(
+        help="Minutes after which a cluster run that waits for nothing is resumed; 0 never.", min=0
+    ),
+]
+TakeOverOption = Annotated[
+    bool, typer.Option("--take-over", help="Take the study from a dead run on another machine.")
+]
 
 
 def main() -> None:
@@ -200,37 +224,61 @@ def _check(study: Path, *, as_json: bool) -> int:
 def run(
     context: typer.Context,
     study: StudyArgument,
-    cores: CoresOption = _CORES,
-    profile: Annotated[
-        str, typer.Option(help="Folder below workflow/profiles, or a path.")
-    ] = "default",
+    cores: CoresOption = None,
+    profile: ProfileOption = "default",
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+    orphans: OrphansOption = "cancel",
+    lost_after: LostOption = 15,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Check the study, run what is not yet done, and tell how it ended.
 
     A second run does nothing; after new scans or edits it does only what depends on them.
+    It is safe to repeat after anything: a killed run, a lost connection, a node that went down.
     Arguments after -- go to Snakemake.
 
     Example: msimaging run /data/study --cores 8
 
+    Example: msimaging run /data/study --profile cluster-generic
+
     Example: msimaging run /data/study --dry-run -- --forcerun fit_tensor
     """
-    raise typer.Exit(_run(study, cores, profile, dry_run=dry_run, extra=context.args))
+    options = RunOptions(
+        profile=profile,
+        cores=cores,
+        orphans=orphans,
+        lost_after=60 * lost_after,
+        take_over=take_over,
+        extra=tuple(context.args),
+    )
+    raise typer.Exit(_dry_run(study, options) if dry_run else _run(study, options))
 
 
-def _run(study: Path, cores: int, profile: str, *, dry_run: bool, extra: list[str]) -> int:
+def _dry_run(study: Path, options: RunOptions) -> int:
     study = study.resolve()
-    checked = _check(study, as_json=False)
-    if checked == UNUSABLE:
-        print("nothing was started")
+    if _check(study, as_json=False) == UNUSABLE:
         return UNUSABLE
-    command = snakemake_command(study, cores=cores, profile=profile, dry_run=dry_run, extra=extra)
-    if dry_run:
-        return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
-    with shown_progress() as show:
-        returncode = run_workflow(study, command, show)
-    code, entries = close_run(study, returncode)
+    command = [*snakemake_command(study, options), "--dry-run"]
+    return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
+
+
+def _run(study: Path, options: RunOptions) -> int:
+    study = study.resolve()
+    profile_folder(options.profile)
+    if not (study / "config.yaml").exists():
+        return _check(study, as_json=False)
+    with hold_study(study, profile=options.profile, take_over=options.take_over) as lock:
+        if _check(study, as_json=False) == UNUSABLE:
+            print("nothing was started")
+            return UNUSABLE
+        try:
+            with shown_progress() as show:
+                returncode = perform(study, options, lock, on_progress=show, tell=print)
+        except KeyboardInterrupt:
+            print("interrupted: run again to go on", file=sys.stderr)
+            returncode = FAILED
+        code, entries = close_run(study, returncode)
     print_summary(study, entries, returncode)
     return code
 
@@ -295,7 +343,7 @@ def report(study: StudyArgument) -> None:
 def figure(
     study: StudyArgument,
     name: Annotated[str, typer.Argument(help="Its name, or a pattern such as 'sub-01*'.")] = "",
-    cores: CoresOption = _CORES,
+    cores: CoresOption = None,
     *,
     listed: Annotated[bool, typer.Option("--list", help="Print the names of all figures.")] = False,
 ) -> None:
@@ -313,10 +361,9 @@ def figure(
         print("\n".join(figures_by_name(plan)))
         return
     files = chosen_figures(plan, name)
-    extra = ["--rerun-triggers", "mtime", "--force", *files]
-    command = snakemake_command(study, cores=cores, profile="default", dry_run=False, extra=extra)
-    with shown_progress() as show:
-        returncode = run_workflow(study, command, show)
+    options = RunOptions(cores=cores, extra=("--rerun-triggers", "mtime", "--force", *files))
+    with hold_study(study, profile=options.profile) as lock, shown_progress() as show:
+        returncode = perform(study, options, lock, on_progress=show, tell=print)
     if returncode:
         print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
         raise typer.Exit(FAILED)
@@ -327,7 +374,7 @@ def figure(
 def demo(
     study: Annotated[Path, typer.Argument(help="Folder to make.")] = Path("demo"),
     patients: Annotated[int, typer.Option(min=1, help="Number of simulated patients.")] = 4,
-    cores: CoresOption = _CORES,
+    cores: CoresOption = None,
 ) -> None:
     """Simulate a two-visit trial with known truth, run everything, compare with the truth.
 
@@ -337,7 +384,7 @@ def demo(
 
     study = study.resolve()
     truth = simulate_study(study, n_patients=patients, progress=print)
-    code = _run(study, cores, "default", dry_run=False, extra=[])
+    code = _run(study, RunOptions(cores=cores))
     if code == DONE:
         print(compare_with_truth(study, truth))
     raise typer.Exit(code)

@@ -18,7 +18,7 @@ from msimaging.bids.layout import DERIVATIVES, output
 from msimaging.bids.ledger import Entry, State
 from msimaging.errors import Finding
 from msimaging.study.creation import Inventory
-from msimaging.study.runner import Progress
+from msimaging.study.process import Progress
 
 _out = Console(soft_wrap=True, highlight=False)
 

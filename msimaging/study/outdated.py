@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from msimaging.errors import ComputationError
-from msimaging.study.runner import snakemake_command
+from msimaging.study.runner import RunOptions, snakemake_command
 
 #: Snakemake's words for the state of a file, and what they mean to a person.
 _REASONS = {
@@ -64,9 +64,7 @@ def planned_files(study: Path) -> list[tuple[str, str, str, bool]]:
     ComputationError
         As `outdated_results`.
     """
-    command = snakemake_command(
-        study, cores=1, profile="default", dry_run=False, extra=["--summary"]
-    )
+    command = snakemake_command(study, RunOptions(cores=1, extra=("--summary",)))
     done = subprocess.run(  # noqa: S603 - the command is our own, no shell reads it
         command, capture_output=True, text=True, check=False
     )

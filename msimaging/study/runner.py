@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from msimaging.bids.layout import output
 from msimaging.bids.ledger import Entry, read_ledger
@@ -16,47 +16,138 @@ from msimaging.bids.plan import Plan
 from msimaging.errors import ConfigError, Finding
 from msimaging.settings import WORKFLOW, read_settings
 from msimaging.steps.write_ledger import write_ledger
+from msimaging.study.cluster import Orphans, is_cluster_profile, settle_orphans
+from msimaging.study.lock import StudyLock
+from msimaging.study.process import Progress, SnakemakeRun, unlock
 
 #: Exit codes of the command line.
 DONE, FAILED, UNUSABLE, DONE_WITH_EXCLUSIONS = 0, 1, 2, 3
-_PROGRESS = re.compile(r"^(\d+) of (\d+) steps \((\d+)%\) done")
-_STARTED = re.compile(r"^(?:local)?rule (\w+):")
+#: So often a run that was lost is resumed before it is given up.
+_RESUMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run is.
+class RunOptions:
+    """How a study is to be run.
 
     Attributes
     ----------
-    done, total : int
-        Jobs; 0 of 0 before the first has ended.
-    step : str
-        Rule that was started last.
+    profile : str
+        Folder below ``workflow/profiles``, or a path.
+    cores : int or None
+        Jobs at once on this machine (None: all its cores); with a cluster profile the most cores
+        of one submission (None: the profile's).
+    orphans : {"cancel", "wait"}
+        What is done with cluster jobs of a run that was killed.
+    lost_after : float
+        Seconds after which a cluster run that waits for nothing is resumed; 0 never.
+    take_over : bool
+        Take the study from a run on another machine.
+    extra : tuple of str
+        Further arguments for Snakemake.
     """
 
-    done: int
-    total: int
-    step: str
+    profile: str = "default"
+    cores: int | None = None
+    orphans: Orphans = "cancel"
+    lost_after: float = 900
+    take_over: bool = False
+    extra: tuple[str, ...] = ()
 
 
-def snakemake_command(
-    study: Path, *, cores: int, profile: str, dry_run: bool, extra: Sequence[str]
-) -> list[str]:
+def perform(
+    study: Path,
+    options: RunOptions,
+    lock: StudyLock,
+    *,
+    on_progress: Callable[[Progress], None],
+    tell: Callable[[str], None],
+) -> int:
+    """Run a checked study from whatever state the last run left it in.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    options : RunOptions
+        How.
+    lock : StudyLock
+        Held by the caller.
+    on_progress, tell : callable
+        Told how far the run is, and what had to be put right.
+
+    Returns
+    -------
+    int
+        Snakemake's exit code.
+
+    Raises
+    ------
+    ConfigError
+        When another run, or its jobs, cannot be got out of the way.
+    """
+    on_cluster = is_cluster_profile(profile_folder(options.profile))
+    if lock.left_by:
+        tell(f"the run of {lock.left_by.user} since {lock.left_by.since} was killed; going on")
+        of_cluster = lock.left_by.profile != "default"
+        unlock(study)
+    else:
+        of_cluster = False
+    settle_orphans(study, how=options.orphans, tell=tell, required=on_cluster or of_cluster)
+    command = snakemake_command(study, options)
+    return run_workflow(
+        study,
+        command,
+        lock,
+        on_progress=on_progress,
+        tell=tell,
+        deadline=options.lost_after if on_cluster else 0,
+    )
+
+
+def profile_folder(profile: str) -> Path:
+    """Return the folder of a profile.
+
+    Parameters
+    ----------
+    profile : str
+        Folder below ``workflow/profiles``, or a path.
+
+    Returns
+    -------
+    Path
+        It exists.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such profile.
+    """
+    named = WORKFLOW / "workflow" / "profiles" / profile
+    folder = named if named.is_dir() else Path(profile)
+    if not (folder / "config.yaml").is_file():
+        known = ", ".join(sorted(path.name for path in named.parent.iterdir()))
+        fault = Finding(
+            where="--profile",
+            rule=f"a profile is a folder with a config.yaml, or one of {known}",
+            found=profile,
+            remedy="Name one of these, or give the path of your own.",
+        )
+        raise ConfigError([fault])
+    return folder
+
+
+def snakemake_command(study: Path, options: RunOptions, *, again: Sequence[str] = ()) -> list[str]:
     """Return the Snakemake call behind ``msimaging run``.
 
     Parameters
     ----------
     study : Path
         Study folder.
-    cores : int
-        Jobs at once on this machine.
-    profile : str
-        Folder below ``workflow/profiles``, or a path.
-    dry_run : bool
-        Show the jobs only.
-    extra : sequence of str
-        Further arguments for Snakemake.
+    options : RunOptions
+        How it is to be run.
+    again : sequence of str
+        Outputs that are made again although they are there.
 
     Returns
     -------
@@ -68,28 +159,32 @@ def snakemake_command(
     ConfigError
         When there is no such profile.
     """
-    named = WORKFLOW / "workflow" / "profiles" / profile
-    folder = named if named.is_dir() else Path(profile)
-    if not folder.is_dir():
-        known = ", ".join(sorted(path.name for path in named.parent.iterdir()))
-        fault = Finding(
-            where="--profile",
-            rule=f"a profile is a folder or one of {known}",
-            found=profile,
-            remedy="Name one of these, or give the path of your own.",
-        )
-        raise ConfigError([fault])
+    profile = profile_folder(options.profile)
     command = [sys.executable, "-m", "snakemake"]
     command += ["--snakefile", str(WORKFLOW / "Snakefile")]
     command += ["--directory", str(study), "--configfile", str(study / "config.yaml")]
-    command += ["--workflow-profile", str(folder), "--cores", str(cores)]
-    return [*command, *(["--dry-run"] if dry_run else []), *extra]
+    command += ["--workflow-profile", str(profile)]
+    if is_cluster_profile(profile):
+        # how many cores this machine has does not matter there
+        command += ["--cores", str(options.cores)] if options.cores else []
+    else:
+        command += ["--cores", str(options.cores or os.cpu_count() or 1)]
+        # jobs side by side must fit into memory together
+        command += ["--resources", f"mem_mb={psutil.virtual_memory().total // 1_000_000}"]
+    command += ["--forcerun", *again] if again else []
+    return [*command, *options.extra]
 
 
 def run_workflow(
-    study: Path, command: Sequence[str], on_progress: Callable[[Progress], None]
+    study: Path,
+    command: Sequence[str],
+    lock: StudyLock,
+    *,
+    on_progress: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    deadline: float = 0,
 ) -> int:
-    """Start Snakemake, keep its output in ``logs/run.log``, and report its progress.
+    """Start Snakemake, keep its output in ``logs/run.log``, and see to it that it goes on.
 
     Parameters
     ----------
@@ -97,8 +192,14 @@ def run_workflow(
         Study folder.
     command : sequence of str
         From `snakemake_command`.
+    lock : StudyLock
+        Held by the caller.
     on_progress : callable
         Called at each job that starts or ends.
+    tell : callable
+        Told when the run is resumed.
+    deadline : float
+        Seconds after which a run that waits for nothing is ended and resumed; 0 never does.
 
     Returns
     -------
@@ -108,48 +209,32 @@ def run_workflow(
     Raises
     ------
     ConfigError
-        When another run holds the study, or one that was killed left its lock.
+        When a Snakemake that was not started by `msimaging run` holds the study, or left its lock.
     """
     path = study / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, total, step, locked = 0, 0, "", False
-    with (
-        path.open("w", encoding="utf-8") as record,
-        subprocess.Popen(  # noqa: S603 - the command is our own, no shell reads it
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment()
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            record.write(line)
-            record.flush()
-            locked |= line.startswith("LockException")
-            started, progress = _STARTED.match(line), _PROGRESS.match(line)
-            if started:
-                step = started.group(1)
-            elif progress:
-                done, total = int(progress.group(1)), int(progress.group(2))
-            else:
-                continue
-            on_progress(Progress(done=done, total=total, step=step))
-    if locked:
-        raise ConfigError([_locked(study)])
-    return process.returncode
+    with path.open("w", encoding="utf-8") as record:
+        for _ in range(1 + _RESUMES):
+            run = SnakemakeRun(study, command, lock, record=record, on_progress=on_progress)
+            returncode, lost = run.until_end(deadline)
+            if run.locked:
+                raise ConfigError([_locked(study)])
+            if returncode < 0:  # killed: nobody else has removed its lock
+                unlock(study)
+            if not lost:
+                return returncode
+            tell("Snakemake waited for jobs that the cluster no longer has; the run is resumed")
+    return returncode
 
 
 def _locked(study: Path) -> Finding:
     return Finding(
         where=str(study),
         rule="one run at a time works on a study",
-        found="the lock of another run, or of one that was killed",
-        remedy="Wait until the other has ended. If none is alive: "
+        found="the lock of a Snakemake that msimaging run did not start",
+        remedy="Wait until it has ended. If it is dead: "
         f"msimaging run {study} -- --unlock, then run again.",
     )
-
-
-def _environment() -> dict[str, str]:
-    # one thread per job: the same bytes everywhere, and no two jobs fight for a core
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
 
 
 def close_run(study: Path, returncode: int) -> tuple[int, list[Entry]]:

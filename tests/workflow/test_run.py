@@ -188,13 +188,9 @@ def test_one_core_and_a_killed_run_give_the_same_bytes(
     for path in (alone / DERIVATIVES).rglob("[!.]*.nii.gz"):
         nib.load(path).get_fdata()  # what stands under a final name is whole
 
-    locked = msimaging("run", alone, "--cores", 1)
-    assert locked.returncode == 2
-    assert "one run at a time works on a study" in locked.stderr
-    assert "-- --unlock" in locked.stderr
-    assert msimaging("run", alone, "--cores", 1, "--", "--unlock").returncode == 0
     finished = msimaging("run", alone, "--cores", 1)
     assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "was killed; going on" in finished.stdout
 
     compared = Counter()
     for path in sorted((alone / DERIVATIVES / "sub-01").rglob("[!.]*")):
@@ -228,7 +224,8 @@ def kill_when_something_is_written(study: Path) -> None:
     deadline = time.monotonic() + 120
     while not list((study / DERIVATIVES).rglob("*.nii.gz")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(running.pid, signal.SIGKILL)
+    # Snakemake and its job are in a group of their own and live on; the next run ends them
+    os.kill(running.pid, signal.SIGKILL)
     running.wait()
     assert list((study / ".snakemake" / "locks").iterdir())
 

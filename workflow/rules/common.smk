@@ -24,6 +24,15 @@ for _variable in (
 ):
     os.environ[_variable] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
+# a home folder may be read-only, full or slow: what libraries keep for later lies in the study
+for _variable, _folder in (
+    ("MPLCONFIGDIR", "matplotlib"),
+    ("NUMBA_CACHE_DIR", "numba"),
+    ("DIPY_HOME", "dipy"),
+    ("NILEARN_DATA", "nilearn"),
+    ("XDG_CACHE_HOME", "."),
+):
+    os.environ.setdefault(_variable, str(Path.cwd() / ".msimaging/cache" / _folder))
 
 # planning makes millions of objects that stay: looking for garbage among them so often costs 14 %
 gc.set_threshold(200_000, 50, 50)

@@ -1,0 +1,53 @@
+"""Both cluster profiles say the same of every rule, and leave none to a submission of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+CLUSTER = ("slurm", "cluster-generic")
+
+
+@pytest.fixture(params=CLUSTER)
+def profile(request: pytest.FixtureRequest, repository: Path) -> dict:
+    return read(repository, request.param)
+
+
+def read(repository: Path, name: str) -> dict:
+    path = repository / "workflow" / "profiles" / name / "config.yaml"
+    return yaml.safe_load(path.read_text())
+
+
+def rules(repository: Path) -> set[str]:
+    files = sorted((repository / "workflow" / "rules").glob("*.smk"))
+    return {name for path in files for name in re.findall(r"(?m)^rule (\w+):", path.read_text())}
+
+
+def local(repository: Path) -> set[str]:
+    text = (repository / "workflow" / "Snakefile").read_text()
+    block = re.search(r"localrules:\n((?:    \w+,\n)+)", text)
+    assert block
+    return set(re.findall(r"\w+", block.group(1))) - {"all"}
+
+
+def test_every_rule_is_local_or_shares_a_submission(profile: dict, repository: Path) -> None:
+    assert set(profile["groups"]) == rules(repository) - local(repository)
+
+
+def test_both_profiles_group_cap_and_retry_alike(repository: Path) -> None:
+    first, second = (read(repository, name) for name in CLUSTER)
+    for key in ("groups", "resources", "cores", "retries", "keep-going", "rerun-incomplete"):
+        assert first[key] == second[key], key
+
+
+def test_retries_stand_in_the_profiles_only(profile: dict, repository: Path) -> None:
+    assert profile["retries"] == 2
+    for path in (repository / "workflow" / "rules").glob("*.smk"):
+        assert "retries" not in path.read_text()
+
+
+def test_job_arrays_stay_off(profile: dict) -> None:
+    assert not [key for key in profile if "array" in key]
