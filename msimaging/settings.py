@@ -20,6 +20,17 @@ SCHEMA = WORKFLOW / "workflow" / "schemas" / "config.schema.yaml"
 #: Atlases that come with the package.
 BUILT_IN_ATLASES = ("dosenbach160", "power264", "seitzman300", "whitematter")
 
+#: Denoising strategies that come with the package.
+BUILT_IN_STRATEGIES = (
+    "none",
+    "24p",
+    "36p",
+    "simple",
+    "scrubbing",
+    "acompcor",
+    "acompcor+gsr",
+)
+
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Read ``config.yaml``.
@@ -77,10 +88,20 @@ def validated(settings: Mapping[str, Any], *, where: str = "config.yaml") -> dic
         finding for error in validator.iter_errors(complete) for finding in _told(error, where)
     ]
     if not findings:
-        findings = list(_unknown_atlases(complete, where))
+        _name_strategies(complete, settings)
+        findings = [*_unknown_atlases(complete, where), *_faulty_strategies(complete, where)]
     if findings:
         raise ConfigError(findings)
     return complete
+
+
+def _name_strategies(complete: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Make the list of strategies and the primary one agree, whichever was given."""
+    functional = complete["functional"]
+    if "strategies" not in functional:
+        functional["strategies"] = [functional["strategy"]]
+    elif "strategy" not in given["functional"]:
+        functional["strategy"] = functional["strategies"][0]
 
 
 @cache
@@ -134,6 +155,27 @@ def _unknown_atlases(settings: Mapping[str, Any], where: str) -> Iterable[Findin
                     repr(name),
                     remedy=_nearest(name, known),
                 )
+
+
+def _faulty_strategies(settings: Mapping[str, Any], where: str) -> Iterable[Finding]:
+    functional = settings["functional"]
+    names = functional["strategies"]
+    known = [*BUILT_IN_STRATEGIES, *functional["own_strategies"]]
+    for name in names:
+        if name not in known:
+            rule = "functional.strategies must name known strategies"
+            yield _fault(where, rule, repr(name), remedy=_nearest(name, known))
+    if functional["strategy"] != names[0]:
+        yield _fault(
+            where,
+            "functional.strategy must be the first of functional.strategies",
+            f"{functional['strategy']!r} and {names}",
+            remedy="Leave functional.strategy out.",
+        )
+    for name in functional["own_strategies"]:
+        if name in {built_in.replace("+", "") for built_in in BUILT_IN_STRATEGIES}:
+            rule = "functional.own_strategies must have names of their own"
+            yield _fault(where, rule, repr(name), remedy="Give it another name.")
 
 
 def _fault(where: str, rule: str, found: str, *, remedy: str = "Correct the settings.") -> Finding:

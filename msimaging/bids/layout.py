@@ -70,11 +70,23 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
             "_desc-variance_relmat.tsv"
         ),
         "network_means": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-networkmean_stats.tsv",
+        # the same under the strategies besides the primary one
+        "denoised_by_strategy": (
+            f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_desc-{{strategy}}_timeseries.tsv"
+        ),
+        "connectivity_by_strategy": (
+            f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-{{stat}}_desc-{{strategy}}_relmat.tsv"
+        ),
+        "network_means_by_strategy": (
+            f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-networkmean_desc-{{strategy}}_stats.tsv"
+        ),
         # function, one patient
         "bold_midpoint": f"{_PATIENT_FUNC}_from-subject_to-boldref_mode-image_xfm.tsv",
         "bold_template": f"{_PATIENT_FUNC}_space-subject_boldref.nii.gz",
         "bold_from_template": f"{_PATIENT_FUNC}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
         "bold_to_template": f"{_PATIENT_FUNC}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",
+        "bold_dropped": f"{_PATIENT_FUNC}_desc-dropped_stats.tsv",
+        "bold_volumes": f"{_PATIENT_FUNC}_desc-volumes_stats.tsv",
         "connectivity_change": (
             f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-change_desc-{{pair}}_relmat.tsv"
         ),
@@ -89,6 +101,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "measures": "cohort/measures.tsv",
         "changes": "cohort/changes.tsv",
         "repeatability": "cohort/repeatability.tsv",
+        "specifications": "cohort/specifications.tsv",
         "results": "cohort/results.tsv",
         "ledger": "cohort/ledger.tsv",
         "dataset_description": "dataset_description.json",

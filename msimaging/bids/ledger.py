@@ -75,6 +75,7 @@ STEPS = (
     _Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
     _Step("preprocess_bold", "bold", _VISIT, "bold"),
     _Step("extract_parcels", "bold", _VISIT, "time_series"),
+    _Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
     _Step("connect_parcels", "bold", _VISIT, "denoised"),
     _Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
     _Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
@@ -82,6 +83,7 @@ STEPS = (
     _Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
     _Step("collect_measures", None, (), "measures"),
     _Step("collect_changes", None, (), "changes"),
+    _Step("collect_specifications", None, (), "specifications"),
     _Step("test_changes", None, (), "results"),
     _Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),
     _Step(
@@ -127,7 +129,38 @@ def read_ledger(
     """
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
     entries = [_entry(study, job, outdated, running=running) for job in _jobs(plan)]
-    return [*left_out(study, plan), *entries]
+    return [*left_out(study, plan), *too_little_data(study, plan), *entries]
+
+
+def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
+    """Tell which BOLD runs are measured but left out of statistics.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    plan : Plan
+        What the study asks for.
+
+    Yields
+    ------
+    Entry
+        ``excluded``, with the reason under the primary denoising strategy.
+    """
+    task = plan.settings["functional"]["task"]
+    visits = [(v.participant_id, v.session_id) for v in plan.visits_with("bold")]
+    for patient in dict.fromkeys(patient for patient, _ in visits):
+        path = study / output("bold_dropped", sub=patient, task=task)
+        for row in read_rows(path) if path.exists() else ():
+            run = row["what"] == "run" and row["strategy"] == plan.strategies[0]
+            if run and (patient, row["session_id"]) in visits:
+                yield Entry(
+                    step="statistics of bold",
+                    participant_id=patient,
+                    session_id=row["session_id"],
+                    state="excluded",
+                    reason=row["reason"],
+                )
 
 
 def _jobs(plan: Plan) -> Iterator[_Job]:

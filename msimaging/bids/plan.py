@@ -27,6 +27,11 @@ TENSOR_MEASURES = ("fa", "md", "ad", "rd")
 TENSOR_PARAMS = (*TENSOR_MEASURES, "s0", "residual")
 
 
+def strategy_label(strategy: str) -> str:
+    """Return the label of a denoising strategy in file names: letters and digits only."""
+    return strategy.replace("+", "")
+
+
 @dataclass(frozen=True)
 class Plan(Selection):
     """A study as its jobs see it: the files they make from what is selected."""
@@ -95,6 +100,44 @@ class Plan(Selection):
             stat=STAT_OF_KIND["tangent"],
         )
 
+    def by_strategy(
+        self, key: str, *, atlas: Sequence[str] = ("",), stat: Sequence[str] = ("",)
+    ) -> list[str]:
+        """Return an output of every strategy, atlas and kind of matrix, with its other wildcards.
+
+        Files of the primary strategy do not name it; those of the others do, in ``desc-``.
+        """
+        task = self.settings["functional"]["task"]
+        found = []
+        for place, strategy in enumerate(self.strategies):
+            named = f"{key}_by_strategy" if place else key
+            label = strategy_label(strategy)
+            found += [
+                output(named, task=task, strategy=label, atlas=name, stat=kind)
+                for name in atlas
+                for kind in stat
+            ]
+        return found
+
+    def network_means_of_all(self) -> list[str]:
+        """Return the network means of every strategy, atlas and visit, in this order."""
+        patterns = self.by_strategy("network_means", atlas=self.functional_atlases)
+        return [
+            pattern.replace("{sub}", v.participant_id).replace("{ses}", v.session_id)
+            for pattern in patterns
+            for v in self.visits_with("bold")
+        ]
+
+    def bold_pairs(self) -> list[dict[str, Any]]:
+        """Return patient, sessions and months of every pair of visits with BOLD."""
+        rows = self.pair_rows("bold", [""])
+        return [{key: row[key] for key in row if key != "atlas"} for row in rows]
+
+    @property
+    def strategies(self) -> list[str]:
+        """Return the denoising strategies, the primary one first."""
+        return list(self.settings["functional"]["strategies"])
+
     def targets(self) -> list[str]:
         """Return what a run ends with; the ledger waits for everything else."""
         return [output("ledger"), output("report")]
@@ -148,7 +191,10 @@ class Plan(Selection):
             *self.of_all_visits("dwi", "tensor_map_template", param=TENSOR_MEASURES[0]),
             *self.group_matrices()[:1],
             *self.figures(),
-            *(output(name) for name in ("measures", "results", "dataset_description")),
+            *(
+                output(name)
+                for name in ("measures", "results", "specifications", "dataset_description")
+            ),
         ]
 
     @property

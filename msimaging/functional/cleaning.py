@@ -136,6 +136,43 @@ def clean_time_series(
     )
 
 
+def regressors_of(
+    confounds: pd.DataFrame | NDArray[np.floating[Any]] | None,
+    *,
+    n_volumes: int,
+    t_r: float,
+    high_pass: float | None,
+    low_pass: float | None,
+    sample_mask: ArrayLike | None = None,
+    polynomial_order: int = 1,
+) -> int:
+    """Count the degrees of freedom that `clean_time_series` would take from a run.
+
+    Parameters
+    ----------
+    confounds, t_r, high_pass, low_pass, sample_mask, polynomial_order
+        As in `clean_time_series`.
+    n_volumes : int
+        T, before censoring.
+
+    Returns
+    -------
+    int
+        Rank of everything projected out, at most the number of retained volumes.
+
+    Raises
+    ------
+    InputError
+        As `clean_time_series`, but not for a lack of degrees of freedom.
+    """
+    _check_run(np.empty((n_volumes, 1)), t_r, high_pass, low_pass)
+    kept = _positions(sample_mask, n_volumes)
+    slow, fast = _cosines(n_volumes, t_r=t_r, high_pass=high_pass, low_pass=low_pass)
+    filters = np.column_stack([_polynomials(n_volumes, polynomial_order), slow, fast])[kept]
+    nuisance = _confound_array(confounds, n_volumes, kept)
+    return int(_orthonormal_basis(np.column_stack([filters, nuisance])).shape[1])
+
+
 def standardize(time_series: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Scale every parcel to mean 0 and sample standard deviation 1; NaN stays NaN.
 

@@ -17,6 +17,8 @@ Volumes = NDArray[np.int64]
 
 _Row = tuple[str, str, str, float, float, str]
 
+#: Fewer degrees of freedom than this carry no correlation with a meaningful error.
+MIN_DEGREES_OF_FREEDOM = 10
 DROPPED_COLUMNS = ("visit", "what", "label", "before", "after", "reason")
 
 
@@ -139,6 +141,7 @@ def equalise_visits(
     min_coverage: float = 0.5,
     min_minutes: float = 4.0,
     min_volumes: int = 100,
+    n_regressors: Mapping[str, int] | None = None,
 ) -> ComparableVisits:
     """Give all visits of a patient the same number of volumes and the same parcels.
 
@@ -162,6 +165,9 @@ def equalise_visits(
         Thinner parcels are n/a at every visit.
     min_minutes, min_volumes : float, int
         Visits below either are excluded, and do not shorten the others.
+    n_regressors : mapping of str to int, optional
+        Degrees of freedom that cleaning takes from each visit; visits of which hardly any would
+        be left, alone or once they are as short as the others, are excluded too.
 
     Returns
     -------
@@ -175,6 +181,7 @@ def equalise_visits(
     """
     _check_visits(sample_masks, coverages, t_r, labels, matching)
     excluded = {}
+    costs = n_regressors or dict.fromkeys(sample_masks, 0)
     for visit, mask in sample_masks.items():
         finding = too_little_data(
             len(mask),
@@ -182,11 +189,17 @@ def equalise_visits(
             where=visit,
             min_minutes=min_minutes,
             min_volumes=min_volumes,
-        )
+        ) or _too_costly(len(mask), costs[visit], visit)
         if finding is not None:
             excluded[visit] = finding
     used = {visit: mask for visit, mask in sample_masks.items() if visit not in excluded}
     shortest = min((len(mask) for mask in used.values()), default=0)
+    # the shortest visit itself passes again, so that this leaves the others as long as they are
+    for visit in list(used):
+        finding = _too_costly(shortest, costs[visit], visit)
+        if finding is not None:
+            excluded[visit] = finding
+            del used[visit]
     matched = {
         visit: MATCHINGS[matching](np.asarray(mask, dtype=np.int64), shortest, seed=seed)
         for visit, mask in used.items()
@@ -203,6 +216,18 @@ def equalise_visits(
         common_parcels=common,
         excluded=excluded,
         dropped=pd.DataFrame(rows, columns=list(DROPPED_COLUMNS)),
+    )
+
+
+def _too_costly(n_volumes: int, n_regressors: int, where: str) -> Finding | None:
+    if n_volumes - n_regressors >= MIN_DEGREES_OF_FREEDOM:
+        return None
+    return Finding(
+        severity="warning",
+        rule=f"a run keeps {MIN_DEGREES_OF_FREEDOM} more volumes than cleaning has regressors",
+        where=where,
+        found=f"{n_volumes} volumes for {n_regressors} regressors",
+        remedy="It is left out of statistics; choose a strategy with fewer regressors.",
     )
 
 

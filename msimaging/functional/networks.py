@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from msimaging.functional.signals import usable_parcels
+from msimaging.functional.uncertainty import quadratic_form_variances
 
 #: Correlations are kept this far from 1 before Fisher's transform.
 _LARGEST_R = 1 - 1e-7
@@ -40,10 +43,14 @@ def network_z(
     time_series: NDArray[np.floating[Any]],
     networks: Sequence[str | None],
     *,
-    seed: int,
-    n_resamples: int = 200,
+    variance_inflation: float = 1.0,
+    sample_mask: ArrayLike | None = None,
 ) -> NetworkMeans:
-    """Average Fisher z within and between networks; standard errors by resampled blocks of time.
+    """Average Fisher z within and between networks.
+
+    The standard error is xDF's carried from one edge to a mean of edges: with the series taken for
+    Gaussian, the mean of z is to first order the mean over time of a quadratic form of the signals,
+    whose autocovariance follows from the lagged correlations of all parcels of both networks.
 
     Parameters
     ----------
@@ -51,76 +58,101 @@ def network_z(
         Cleaned signals; NaN columns are parcels that are not covered.
     networks : sequence of P str or None
         Network of each parcel; None or NaN for none.
-    seed : int
-        Seed of the resampling.
-    n_resamples : int
-        Bootstrap samples.
+    variance_inflation : float
+        What the cleaning's projection adds, as for `xdf_variance`.
+    sample_mask : array_like of T int, optional
+        Positions of the volumes in the run where some were censored.
 
     Returns
     -------
     NetworkMeans
         Pairs in the order of first appearance.
 
+    Raises
+    ------
+    InputError
+        Series too short or not finite, or fewer than two parcels with signal.
+
     References
     ----------
-    Politis and Romano 1992 (circular blocks); Carlstein 1986 (their length under AR(1)).
+    Afyouni, Smith and Nichols 2019, NeuroImage 199 (the case of a single edge).
     """
     names = list(dict.fromkeys(str(name) for name in networks if not pd.isna(name)))
-    covered = np.isfinite(time_series).all(axis=0)
-    member = np.array(
-        [
-            [str(label) == name and ok for label, ok in zip(networks, covered, strict=True)]
-            for name in names
-        ],
-        dtype=np.float64,
-    ).reshape(len(names), -1)[:, covered]
-    signals = np.asarray(time_series[:, covered], dtype=np.float64)
-    counts = _edge_counts(member)
-    upper = np.triu_indices(len(names))
-    rng = np.random.default_rng(seed)
-    length = _block_length(signals)
-    draws = [
-        _block_means(signals[_circular_blocks(len(signals), length, rng)], member, counts)[upper]
-        for _ in range(n_resamples)
+    pairs = tuple((a, b) for i, a in enumerate(names) for b in names[i:])
+    usable, _ = usable_parcels(time_series)
+    signals = np.asarray(time_series[:, usable], dtype=np.float64)
+    labels = np.array([str(name) for name in networks])[usable]
+    unit = signals - signals.mean(axis=0)
+    unit /= np.linalg.norm(unit, axis=0)
+    r = np.clip(unit.T @ unit, -_LARGEST_R, _LARGEST_R)
+    members = {name: np.flatnonzero(labels == name) for name in names}
+    blocks = [(members[a], members[b]) for a, b in pairs]
+    counts = [
+        len(i) * (len(i) - 1) // 2 if a == b else len(i) * len(j)
+        for (a, b), (i, j) in zip(pairs, blocks, strict=True)
     ]
-    with np.errstate(invalid="ignore"):
-        error = np.std(draws, axis=0, ddof=1)
+    known = [place for place, count in enumerate(counts) if count]
+    estimate, error = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    estimate[known] = [_mean_z(r, *blocks[place]) for place in known]
+    forms = [_influence(r, *blocks[place]) for place in known]
+    variance = quadratic_form_variances(
+        signals, forms, variance_inflation=variance_inflation, sample_mask=sample_mask
+    )
+    error[known] = np.sqrt(variance)
     return NetworkMeans(
-        pairs=tuple((names[a], names[b]) for a, b in zip(*upper, strict=True)),
-        estimate=_block_means(signals, member, counts)[upper],
-        standard_error=np.asarray(error),
-        n_edges=counts[upper].astype(np.int64),
+        pairs=pairs, estimate=estimate, standard_error=error, n_edges=np.array(counts, dtype=int)
     )
 
 
-def _edge_counts(member: NDArray[np.float64]) -> NDArray[np.float64]:
-    sizes = member.sum(axis=1)
-    counts = np.outer(sizes, sizes)
-    np.fill_diagonal(counts, sizes * (sizes - 1) / 2)
-    return counts
+def no_network_z(networks: Sequence[str | None]) -> NetworkMeans:
+    """Return the means of a run of which nothing is left: the same pairs, no numbers.
+
+    Parameters
+    ----------
+    networks : sequence of P str or None
+        Network of each parcel.
+
+    Returns
+    -------
+    NetworkMeans
+    """
+    names = list(dict.fromkeys(str(name) for name in networks if not pd.isna(name)))
+    pairs = tuple((a, b) for i, a in enumerate(names) for b in names[i:])
+    nothing = np.full(len(pairs), np.nan)
+    return NetworkMeans(
+        pairs=pairs,
+        estimate=nothing,
+        standard_error=nothing.copy(),
+        n_edges=np.zeros(len(pairs), dtype=int),
+    )
 
 
-def _block_means(
-    signals: NDArray[np.float64], member: NDArray[np.float64], counts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    centred = signals - signals.mean(axis=0)
-    unit = centred / np.linalg.norm(centred, axis=0)
-    z = np.arctanh(np.clip(unit.T @ unit, -_LARGEST_R, _LARGEST_R))
-    np.fill_diagonal(z, 0.0)
-    sums = member @ z @ member.T
-    sums[np.diag_indices(len(sums))] /= 2  # each edge within a network was counted twice
-    return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
+def _mean_z(r: NDArray[np.float64], i: NDArray[np.intp], j: NDArray[np.intp]) -> float:
+    z = np.arctanh(r[np.ix_(i, j)])
+    if np.array_equal(i, j):
+        return float(z[np.triu_indices(len(i), 1)].mean())
+    return float(z.mean())
 
 
-def _circular_blocks(n_volumes: int, length: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    starts = rng.integers(n_volumes, size=-(-n_volumes // length))
-    rows = (starts[:, np.newaxis] + np.arange(length)).ravel()[:n_volumes]
-    return np.asarray(rows % n_volumes)
+def _influence(
+    r: NDArray[np.float64], i: NDArray[np.intp], j: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Parcels, and symmetric matrix M with which mean z is the mean over time of x' M x.
 
-
-def _block_length(signals: NDArray[np.float64]) -> int:
-    centred = signals - signals.mean(axis=0)
-    lag_one = (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
-    phi = float(np.clip(np.median(lag_one), 0.05, 0.95))
-    length = (np.sqrt(6) * phi / (1 - phi**2)) ** (2 / 3) * len(signals) ** (1 / 3)
-    return int(np.clip(np.ceil(length), 1, len(signals) // 2))
+    Of one edge this is [x y - r (x^2 + y^2) / 2] / (1 - r^2), the influence of a volume on z.
+    """
+    between = r[np.ix_(i, j)]
+    share = 1 / (1 - between**2)
+    if np.array_equal(i, j):
+        np.fill_diagonal(share, 0.0)
+        share /= share.size - len(i)
+        form = share.copy()
+        form[np.diag_indices(len(i))] = -np.sum(share * between, axis=1)
+        return i, form
+    share /= share.size
+    form = np.zeros((len(i) + len(j),) * 2)
+    form[: len(i), len(i) :] = share / 2
+    form[len(i) :, : len(i)] = share.T / 2
+    pull = share * between / 2
+    form[np.diag_indices(len(form))] = -np.concatenate([pull.sum(axis=1), pull.sum(axis=0)])
+    return np.concatenate([i, j]), form

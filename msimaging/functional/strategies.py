@@ -129,6 +129,33 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
 )
 
 
+def strategy_named(name: str, own: Mapping[str, Mapping[str, Any]]) -> Strategy:
+    """Look up a strategy among the built-in ones and a study's own.
+
+    Parameters
+    ----------
+    name : str
+    own : mapping
+        From names to attributes of `Strategy`; columns of ``expand`` come with their derivatives
+        and squares.
+
+    Returns
+    -------
+    Strategy
+
+    Raises
+    ------
+    InputError
+        Where neither knows the name.
+    """
+    if name not in own:
+        return _known_strategy(name)
+    definition = dict(own[name])
+    columns = (*definition.pop("columns", ()), *expand(tuple(definition.pop("expand", ()))))
+    description = definition.pop("description", "") or f"own strategy {name}"
+    return Strategy(name=name, description=description, columns=columns, **definition)
+
+
 def select_confounds(
     table: pd.DataFrame,
     strategy: str | Strategy,

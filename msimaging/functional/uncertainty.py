@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,56 @@ def xdf_variance(
     result = np.full((usable.size, usable.size), np.nan)
     result[np.ix_(usable, usable)] = variance
     return result
+
+
+def quadratic_form_variances(
+    time_series: NDArray[np.floating[Any]],
+    forms: Sequence[tuple[NDArray[np.intp], NDArray[np.float64]]],
+    *,
+    variance_inflation: float = 1.0,
+    sample_mask: ArrayLike | None = None,
+    max_lag: int | None = None,
+) -> NDArray[np.float64]:
+    """Variance of the mean over time of x' M x, corrected for autocorrelation.
+
+    The lags, their taper and their weights are those of `xdf_variance`, of which this is the
+    general case: with the influence of one edge as M it is that edge's variance on Fisher's scale.
+
+    Parameters
+    ----------
+    time_series : ndarray of shape (T, P)
+        Cleaned signals, each taken in standard deviations.
+    forms : sequence of (indices, M)
+        Parcels concerned, (Q,), and a symmetric matrix, (Q, Q).
+    variance_inflation, sample_mask, max_lag
+        As in `xdf_variance`.
+
+    Returns
+    -------
+    ndarray of shape (len(forms),)
+        Never below the variance of white series.
+    """
+    n_retained = len(time_series)
+    positions = np.arange(n_retained) if sample_mask is None else np.asarray(sample_mask)
+    series = _unit_series(time_series, positions)
+    lags = max_lag if max_lag is not None else round(2 * np.sqrt(n_retained))
+    white = _form_covariances(series.T @ series, forms)
+    total = n_retained * white
+    for weight, forward in _tapered_lags(series, positions, lags):
+        total += 2 * weight * _form_covariances(forward, forms)
+    variance = np.maximum(total / n_retained**2, white / n_retained)
+    return np.asarray(variance_inflation * variance)
+
+
+def _form_covariances(
+    lagged: NDArray[np.float64], forms: Sequence[tuple[NDArray[np.intp], NDArray[np.float64]]]
+) -> NDArray[np.float64]:
+    """Covariance of x' M x at two times whose signals correlate as ``lagged``, Gaussian."""
+    values = []
+    for indices, form in forms:
+        block = lagged[np.ix_(indices, indices)]
+        values.append(2 * np.sum((form @ block) * (block @ form)))
+    return np.array(values)
 
 
 def projection_inflation(

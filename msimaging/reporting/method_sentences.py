@@ -126,6 +126,13 @@ SENTENCES = {
         "Confounds were regressed out (strategy {strategy}) with a pass band from {high_pass} "
         "to {low_pass} Hz.",
     ),
+    "equalise_visits": _sentence(
+        2,
+        "equal amounts of data",
+        "All visits of a patient were cut to the same number of clean volumes ({matching} "
+        "matching) and to the parcels that every visit covers; runs with less than {min_minutes} "
+        "minutes or {min_volumes} volumes of clean data were left out of statistics.",
+    ),
     "connect_parcels": _sentence(
         2,
         "connectivity",

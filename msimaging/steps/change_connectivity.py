@@ -10,7 +10,12 @@ import pandas as pd
 from msimaging.bids.sidecars import read_acquisition
 from msimaging.longitudinal.change import connectivity_change, visit_change
 from msimaging.longitudinal.comparability import compare_acquisitions
-from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags, known_only
+from msimaging.steps.changes import (
+    CHANGE_COLUMNS,
+    TOO_LITTLE_DATA,
+    comparability_flags,
+    known_only,
+)
 from msimaging.steps.parcel_tables import read_matrix, write_matrix
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
@@ -25,6 +30,7 @@ def change_connectivity(
     variances: Sequence[str],
     networks: Sequence[str],
     sidecars: Sequence[str],
+    sessions: Sequence[str],
     months: float | None,
     confidence: float,
     out_matrices: Sequence[str],
@@ -40,6 +46,8 @@ def change_connectivity(
         then of the next.
     sidecars : sequence of str
         Acquisition of baseline and follow-up.
+    sessions : sequence of str
+        Both visits.
     months : float or None
         Interval between the visits.
     confidence : float
@@ -52,6 +60,11 @@ def change_connectivity(
         pair = slice(2 * index, 2 * index + 2)
         (before, labels), (after, _) = (read_matrix(path) for path in matrices[pair])
         (before_var, _), (after_var, _) = (read_matrix(path) for path in variances[pair])
+        tables = [read_table(path) for path in networks[pair]]
+        thin = unusable_visits(tables, sessions)
+        if thin:
+            before, after = np.full_like(before, np.nan), np.full_like(after, np.nan)
+        all_flags = ";".join(filter(None, (flags, *thin)))
         edges = connectivity_change(
             _without_diagonal(before),
             _without_diagonal(after),
@@ -66,7 +79,7 @@ def change_connectivity(
             "Change of Fisher z, follow-up minus baseline.",
             sources=sources,
             Units="Fisher z",
-            Comparability=flags or "no difference found",
+            Comparability=all_flags or "no difference found",
         )
         write_matrix(out_errors[index], edges.standard_error, labels)
         describe(
@@ -75,10 +88,8 @@ def change_connectivity(
             sources=sources,
             Units="Fisher z",
         )
-        table = network_changes(
-            *[read_table(path) for path in networks[pair]], months=months, confidence=confidence
-        )
-        table["flags"] = flags
+        table = network_changes(*tables, months=months, confidence=confidence, known=not thin)
+        table["flags"] = all_flags
         write_table(out_tables[index], table)
         describe(
             out_tables[index],
@@ -88,8 +99,35 @@ def change_connectivity(
         )
 
 
+def unusable_visits(tables: Sequence[pd.DataFrame], sessions: Sequence[str]) -> list[str]:
+    """Flag the visits whose runs are left out of statistics.
+
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        Network means of both visits, with their column ``flags``.
+    sessions : sequence of str
+        Both visits.
+
+    Returns
+    -------
+    list of str
+        ``too-little-data:ses-month06`` for each such visit.
+    """
+    return [
+        f"{TOO_LITTLE_DATA}:{session}"
+        for table, session in zip(tables, sessions, strict=True)
+        if (table["flags"] == TOO_LITTLE_DATA).any()
+    ]
+
+
 def network_changes(
-    baseline: pd.DataFrame, follow_up: pd.DataFrame, *, months: float | None, confidence: float
+    baseline: pd.DataFrame,
+    follow_up: pd.DataFrame,
+    *,
+    months: float | None,
+    confidence: float,
+    known: bool = True,
 ) -> pd.DataFrame:
     """Compare two tables of network means row by row.
 
@@ -101,6 +139,8 @@ def network_changes(
         Interval between the visits.
     confidence : float
         Coverage of the intervals.
+    known : bool
+        Whether both visits may be compared; else their values stand there without a change.
 
     Returns
     -------
@@ -109,9 +149,10 @@ def network_changes(
         for network means, so that ``reliable`` is missing.
     """
     both = baseline.merge(follow_up, on="label", suffixes=("_a", "_b"))
+    hidden = 0.0 if known else np.nan
     change = visit_change(
-        both["value_a"].to_numpy(float),
-        both["value_b"].to_numpy(float),
+        both["value_a"].to_numpy(float) + hidden,
+        both["value_b"].to_numpy(float) + hidden,
         baseline_se=both["se_a"].to_numpy(float),
         follow_up_se=both["se_b"].to_numpy(float),
         months=months,

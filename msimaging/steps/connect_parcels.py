@@ -1,40 +1,95 @@
-"""Step: cleaned time series and connectivity matrices of one visit, for every atlas and kind."""
+"""Step: cleaned time series and connectivity matrices of one visit, by strategy, atlas and kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from msimaging.errors import InputError
 from msimaging.functional.cleaning import Cleaned, clean_time_series
-from msimaging.functional.connectivity import Estimator, connectivity_matrix
-from msimaging.functional.networks import network_z
-from msimaging.functional.strategies import select_confounds
+from msimaging.functional.comparable import MIN_DEGREES_OF_FREEDOM
+from msimaging.functional.connectivity import KINDS, Estimator, connectivity_matrix
+from msimaging.functional.networks import network_z, no_network_z
+from msimaging.functional.strategies import Strategy, select_confounds, strategy_named
 from msimaging.functional.uncertainty import xdf_variance
 from msimaging.steps.atlas_files import named_atlas
-from msimaging.steps.parcel_tables import read_time_series, write_matrix, write_time_series
+from msimaging.steps.changes import TOO_LITTLE_DATA
+from msimaging.steps.equalise_visits import USED
+from msimaging.steps.parcel_tables import (
+    component_masks,
+    read_time_series,
+    write_matrix,
+    write_time_series,
+)
 from msimaging.steps.records import describe, report
 from msimaging.tables import read_json, read_table, sidecar_of, write_table
+
+NETWORK_COLUMNS: Mapping[str, str] = {
+    "label": "The two networks.",
+    "value": "Mean Fisher z of the covered edges.",
+    "se": "Standard error of the mean.",
+    "n_edges": "Covered edges.",
+    "flags": f"{TOO_LITTLE_DATA} where the run is left out of statistics; its JSON tells why.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One visit's parcels under one strategy.
+
+    Attributes
+    ----------
+    cleaned : Cleaned or None
+        None where nothing is left of a run that is left out of statistics.
+    labels : tuple of P str
+    networks : list of P str or None
+    excluded : str
+        Why the run is left out of statistics; empty where it is not.
+    sources : list of str
+    record : dict
+        For the sidecars: strategy, filter and what they cost.
+    """
+
+    cleaned: Cleaned | None
+    labels: tuple[str, ...]
+    networks: list[str | None]
+    excluded: str
+    sources: list[str]
+    record: dict[str, Any]
+
+    @property
+    def time_series(self) -> NDArray[np.float64]:
+        """Return the cleaned signals, (T', P); one row of NaN where nothing is left."""
+        if self.cleaned is None:
+            return np.full((1, len(self.labels)), np.nan)
+        return self.cleaned.time_series
 
 
 def connect_parcels(
     *,
     series: Sequence[str],
     confounds: str,
+    volumes: str,
+    dropped: str,
+    session: str,
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
-    strategy: str,
+    strategies: Sequence[str],
+    own_strategies: Mapping[str, Mapping[str, Any]],
     high_pass: float | None,
     low_pass: float | None,
     kinds: Mapping[str, Estimator],
-    seed: int,
     out_denoised: Sequence[str],
     out_variances: Sequence[str],
     out_networks: Sequence[str],
     out_matrices: Sequence[str],
 ) -> None:
-    """Clean the parcel signals once, then compute every kind of connectivity from them.
+    """Clean the parcel signals once a strategy, then compute every kind of connectivity.
 
     Parameters
     ----------
@@ -42,115 +97,241 @@ def connect_parcels(
         Parcel time series, one an atlas.
     confounds : str
         Confounds of the run.
+    volumes, dropped : str
+        Volumes that are used at each visit of the patient, and what was left out.
+    session : str
+        This visit.
     atlases : sequence of str
         Their names.
     own : mapping
         Files of user atlases.
-    strategy : str
-        Named set of confounds.
+    strategies : sequence of str
+        Named sets of confounds, the primary one first.
+    own_strategies : mapping
+        Definitions of strategies of the study's own.
     high_pass, low_pass : float or None
         Pass band in Hz.
     kinds : mapping
         From the kind of connectivity to its covariance estimator.
-    seed : int
-        Seed of the block bootstrap of network means.
-    out_denoised, out_variances, out_networks : sequence of str
-        One an atlas.
+    out_denoised, out_networks : sequence of str
+        All atlases of the first strategy, then of the next.
+    out_variances : sequence of str
+        One an atlas, of the primary strategy.
     out_matrices : sequence of str
-        All kinds of the first atlas, then of the next.
+        All kinds of the first atlas, then of the next; then the next strategy.
     """
-    nuisance = read_table(confounds)
-    selection = select_confounds(nuisance, strategy, metadata=_components(confounds))
-    for index, (name, path) in enumerate(zip(atlases, series, strict=True)):
-        signals, labels = read_time_series(path)
-        repetition_time = float(read_json(sidecar_of(path))["RepetitionTime"])
+    parts = _RunParts.read(confounds, volumes, dropped, session)
+    runs = (
+        _cleaned_run(
+            path,
+            parts,
+            networks=list(named_atlas(atlas, own).networks),
+            atlas=atlas,
+            strategy=strategy_named(strategy, own_strategies),
+            band=(high_pass, low_pass),
+        )
+        for strategy in strategies
+        for atlas, path in zip(atlases, series, strict=True)
+    )
+    for index, run in enumerate(runs):
+        write_time_series(out_denoised[index], run.time_series, run.labels)
+        describe(
+            out_denoised[index],
+            "Parcel signals after drift, filter and confounds were projected out together.",
+            sources=run.sources,
+            **run.record,
+        )
+        if index < len(atlases):
+            _write_variance(out_variances[index], run)
+        _write_networks(out_networks[index], run)
+        for place, (kind, estimator) in enumerate(kinds.items()):
+            _write_matrix(out_matrices[index * len(kinds) + place], run, kind, estimator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunParts:
+    """What all atlases and strategies of a visit share.
+
+    Attributes
+    ----------
+    confounds : DataFrame
+    components : dict
+        What the JSON of the confounds tells of each CompCor component.
+    fates : DataFrame
+        Each volume of this visit under each strategy.
+    dropped : DataFrame
+        What of the patient's visits is not used.
+    session : str
+    sources : tuple of str
+    """
+
+    confounds: pd.DataFrame
+    components: dict[str, Any]
+    fates: pd.DataFrame
+    dropped: pd.DataFrame
+    session: str
+    sources: tuple[str, ...]
+
+    @classmethod
+    def read(cls, confounds: str, volumes: str, dropped: str, session: str) -> _RunParts:
+        """Read the tables of one visit."""
+        fates = read_table(volumes)
+        return cls(
+            confounds=read_table(confounds),
+            components=component_masks(confounds),
+            fates=fates[fates["session_id"] == session],
+            dropped=read_table(dropped),
+            session=session,
+            sources=(confounds, volumes, dropped),
+        )
+
+    def excluded(self, strategy: str) -> str:
+        """Return why the run is left out of statistics, empty where it is not."""
+        rows = self.dropped
+        mine = (rows["strategy"] == strategy) & (rows["session_id"] == self.session)
+        return "; ".join(rows.loc[mine & (rows["what"] == "run"), "reason"])
+
+    def thin_parcels(self, strategy: str, atlas: str) -> set[str]:
+        """Return the parcels that some visit of the patient does not cover."""
+        rows = self.dropped
+        mine = (rows["strategy"] == strategy) & (rows["atlas"] == atlas)
+        return {str(label) for label in rows.loc[mine & (rows["what"] == "parcel"), "label"]}
+
+    def used(self, strategy: str) -> NDArray[np.int64]:
+        """Return the positions of the volumes that are used."""
+        chosen = self.fates[strategy] == USED
+        return self.fates.loc[chosen, "volume"].to_numpy(dtype=np.int64)
+
+
+def _cleaned_run(
+    path: str,
+    parts: _RunParts,
+    *,
+    atlas: str,
+    networks: list[str | None],
+    strategy: Strategy,
+    band: tuple[float | None, float | None],
+) -> _Run:
+    signals, labels = read_time_series(path)
+    thin = parts.thin_parcels(strategy.name, atlas)
+    signals[:, [label in thin for label in labels]] = np.nan
+    excluded = parts.excluded(strategy.name)
+    repetition_time = float(read_json(sidecar_of(path))["RepetitionTime"])
+    high_pass, low_pass = band
+    cleaned = None
+    try:
         cleaned = clean_time_series(
             signals,
             t_r=repetition_time,
             high_pass=high_pass,
             low_pass=low_pass,
-            confounds=selection.design,
-            sample_mask=selection.sample_mask,
+            confounds=select_confounds(parts.confounds, strategy, metadata=parts.components).design,
+            sample_mask=parts.used(strategy.name),
         )
-        report(cleaned.findings)
-        cost = _cost(cleaned, strategy, high_pass, low_pass)
-        sources = [path, confounds]
-        write_time_series(out_denoised[index], cleaned.time_series, labels)
-        describe(
-            out_denoised[index],
-            "Parcel signals after drift, filter and confounds were projected out together.",
-            sources=sources,
-            RepetitionTime=repetition_time,
-            SamplingFrequency=1 / repetition_time,
-            **cost,
-        )
-        variance = xdf_variance(
-            cleaned.time_series,
-            variance_inflation=cleaned.variance_inflation,
-            sample_mask=cleaned.sample_mask,
-        )
-        write_matrix(out_variances[index], variance, labels)
-        describe(
-            out_variances[index],
-            "Variance of each Pearson correlation, corrected for autocorrelation "
-            "(Afyouni 2019) and for the regressors used up.",
-            sources=sources,
-            **cost,
-        )
-        networks = named_atlas(name, own).networks
-        means = network_z(cleaned.time_series, list(networks), seed=seed)
-        write_table(
-            out_networks[index],
-            pd.DataFrame(
-                {
-                    "label": [f"{a}-{b}" for a, b in means.pairs],
-                    "value": means.estimate,
-                    "se": means.standard_error,
-                    "n_edges": means.n_edges,
-                }
-            ),
-        )
-        describe(
-            out_networks[index],
-            "Mean Fisher z within and between networks; standard errors by block bootstrap.",
-            sources=sources,
-            columns={
-                "label": "The two networks.",
-                "value": "Mean Fisher z of the covered edges.",
-                "se": "Standard error of the mean.",
-                "n_edges": "Covered edges.",
-            },
-            **cost,
-        )
-        for place, (kind, estimator) in enumerate(kinds.items()):
-            out_matrix = out_matrices[index * len(kinds) + place]
-            connectome = connectivity_matrix(cleaned.time_series, kind=kind, estimator=estimator)
-            write_matrix(out_matrix, connectome.matrix, labels)
-            describe(
-                out_matrix,
-                connectome.kind.description,
-                sources=sources,
-                Kind=kind,
-                CovarianceEstimator=estimator,
-                Shrinkage=connectome.shrinkage,
-                **cost,
-            )
-
-
-def _components(confounds: str) -> dict[str, Any]:
-    sidecar = read_json(sidecar_of(confounds))
-    return {name: fact for name, fact in sidecar.items() if "_comp_cor_" in name}
-
-
-def _cost(
-    cleaned: Cleaned, strategy: str, high_pass: float | None, low_pass: float | None
-) -> dict[str, Any]:
-    return {
-        "Strategy": strategy,
+        if excluded and cleaned.degrees_of_freedom_left < MIN_DEGREES_OF_FREEDOM:
+            cleaned = None
+    except InputError as error:
+        # a run that is left out anyway may be too short to clean: its place is n/a
+        if not excluded:
+            raise
+        report(error.findings)
+    record = {
+        "Strategy": strategy.name,
+        "StrategyDescription": strategy.description,
         "HighPassHz": high_pass,
         "LowPassHz": low_pass,
+        "RepetitionTime": repetition_time,
+        "SamplingFrequency": 1 / repetition_time,
+        "Excluded": excluded or None,
+        **_cost(cleaned),
+    }
+    report(cleaned.findings if cleaned else ())
+    return _Run(
+        cleaned=cleaned,
+        labels=labels,
+        networks=networks,
+        excluded=excluded,
+        sources=[path, *parts.sources],
+        record=record,
+    )
+
+
+def _cost(cleaned: Cleaned | None) -> dict[str, Any]:
+    if cleaned is None:
+        return {"VolumesRetained": 0}
+    return {
         "VolumesRetained": cleaned.n_retained,
         "VolumesOfRun": cleaned.n_volumes,
         "DegreesOfFreedomLost": cleaned.degrees_of_freedom_lost,
         "DegreesOfFreedomLeft": cleaned.degrees_of_freedom_left,
     }
+
+
+def _write_variance(path: str, run: _Run) -> None:
+    if run.cleaned is None:
+        variance = _nothing(run)
+    else:
+        variance = xdf_variance(
+            run.time_series,
+            variance_inflation=run.cleaned.variance_inflation,
+            sample_mask=run.cleaned.sample_mask,
+        )
+    write_matrix(path, variance, run.labels)
+    describe(
+        path,
+        "Variance of each Pearson correlation, corrected for autocorrelation "
+        "(Afyouni 2019) and for the regressors used up.",
+        sources=run.sources,
+        **run.record,
+    )
+
+
+def _nothing(run: _Run) -> NDArray[np.float64]:
+    return np.full((len(run.labels), len(run.labels)), np.nan)
+
+
+def _write_networks(path: str, run: _Run) -> None:
+    if run.cleaned is None:
+        means = no_network_z(run.networks)
+    else:
+        means = network_z(
+            run.time_series,
+            run.networks,
+            variance_inflation=run.cleaned.variance_inflation,
+            sample_mask=run.cleaned.sample_mask,
+        )
+    table = pd.DataFrame(
+        {
+            "label": [f"{a}-{b}" for a, b in means.pairs],
+            "value": means.estimate,
+            "se": means.standard_error,
+            "n_edges": means.n_edges,
+            "flags": TOO_LITTLE_DATA if run.excluded else "",
+        }
+    )
+    write_table(path, table)
+    describe(
+        path,
+        "Mean Fisher z within and between networks; standard errors corrected for "
+        "autocorrelation (xDF carried to means of edges) and for the regressors used up.",
+        sources=run.sources,
+        columns=NETWORK_COLUMNS,
+        **run.record,
+    )
+
+
+def _write_matrix(path: str, run: _Run, kind: str, estimator: Estimator) -> None:
+    matrix, shrinkage = _nothing(run), None
+    if run.cleaned is not None:
+        connectome = connectivity_matrix(run.time_series, kind=kind, estimator=estimator)
+        matrix, shrinkage = connectome.matrix, connectome.shrinkage
+    write_matrix(path, matrix, run.labels)
+    describe(
+        path,
+        KINDS[kind].description,
+        sources=run.sources,
+        Kind=kind,
+        CovarianceEstimator=estimator,
+        Shrinkage=shrinkage,
+        **run.record,
+    )

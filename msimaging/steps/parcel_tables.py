@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msimaging.tables import read_table, write_table
+from msimaging.tables import read_json, read_table, sidecar_of, write_table
 
 
 def write_time_series(
@@ -37,3 +38,9 @@ def read_matrix(path: Path | str) -> tuple[NDArray[np.float64], tuple[str, ...]]
     table = read_table(path)
     names = tuple(str(name) for name in table["Node"])
     return table[list(names)].to_numpy(dtype=np.float64), names
+
+
+def component_masks(confounds: Path | str) -> dict[str, Any]:
+    """Read from the JSON of a confounds table what is known of each CompCor component."""
+    sidecar = read_json(sidecar_of(confounds))
+    return {name: fact for name, fact in sidecar.items() if "_comp_cor_" in name}

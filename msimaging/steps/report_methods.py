@@ -104,6 +104,9 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "high_pass": functional["high_pass"] or 0,
             "low_pass": functional["low_pass"] or "the highest",
         },
+        "equalise_visits": {
+            key: functional[key] for key in ("matching", "min_minutes", "min_volumes")
+        },
         "connect_parcels": {
             "kinds": ", ".join(f"{k} ({e} covariance)" for k, e in functional["kinds"].items())
         },

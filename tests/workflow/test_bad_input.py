@@ -291,7 +291,7 @@ def test_an_unknown_key_and_a_faulty_table_are_told_together(
     assert result.returncode == 2
     told = result.stdout
     assert f"{sound / 'config.yaml'}: every key must be one that the schema knows" in told
-    assert "unknown key 'functional.strategie'. Did you mean 'strategy'?" in told
+    assert "unknown key 'functional.strategie'. Did you mean 'strategies'?" in told
     assert "statistics.confidence" in told
     assert "one row per patient and visit" in told
     assert {path: path.read_bytes() for path in sound.iterdir()} == before

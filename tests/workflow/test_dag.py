@@ -82,6 +82,7 @@ def job_counts(study: Path) -> dict[str, int]:
 def expected(**counts: int) -> dict[str, int]:
     """Job counts of a whole study: those given, and one of each job of the cohort."""
     cohort = ("collect_measures", "collect_changes", "test_changes", "describe_dataset")
+    cohort += ("collect_specifications",)
     counts |= dict.fromkeys((*cohort, "write_ledger", "write_report"), 1)
     return {rule: count for rule, count in counts.items() if count}
 
@@ -101,6 +102,7 @@ def bold_jobs(*, visits: int, patients: int, pairs: int) -> dict[str, int]:
     return {
         **dict.fromkeys(("preprocess_bold", "extract_parcels", "connect_parcels"), visits),
         "build_bold_space": patients,
+        "equalise_visits": patients,
         "connect_group": 1 if visits > 1 else 0,
         "change_connectivity": pairs,
         "draw_patient_connectivity": pairs,

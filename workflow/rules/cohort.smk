@@ -50,6 +50,30 @@ rule collect_changes:
         "../scripts/collect_changes.py"
 
 
+rule collect_specifications:
+    input:
+        networks=PLAN.network_means_of_all(),
+    output:
+        table=output("specifications"),
+    log:
+        log("collect_specifications"),
+    benchmark:
+        benchmark("collect_specifications")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        code=code("collect_specifications"),
+        visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],
+        pairs=PLAN.bold_pairs(),
+        strategies=PLAN.strategies,
+        atlases=PLAN.functional_atlases,
+        confidence=SETTINGS["statistics"]["confidence"],
+    script:
+        "../scripts/collect_specifications.py"
+
+
 rule test_changes:
     input:
         changes=rules.collect_changes.output.table,

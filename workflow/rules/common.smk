@@ -127,6 +127,19 @@ def of_patient(modality, key, **fixed):
     return files
 
 
+def of_patient_atlases(key, **fixed):
+    """Input function: one BOLD output for every functional atlas and visit of a patient."""
+
+    def files(wildcards):
+        return [
+            path
+            for name in PLAN.functional_atlases
+            for path in PLAN.of_visits("bold", key, wildcards.sub, atlas=name, **fixed)
+        ]
+
+    return files
+
+
 def sessions_of_patient(modality):
     """Params function: the sessions of a patient, in the order of time."""
 
@@ -143,6 +156,16 @@ def months_of_pair(modality):
         return PLAN.pair(modality, wildcards.sub, wildcards.pair).months
 
     return months
+
+
+def sessions_of_pair(modality):
+    """Params function: both sessions of a pair, with their prefixes."""
+
+    def sessions(wildcards):
+        pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
+        return [v.session_id for v in (pair.baseline, pair.follow_up)]
+
+    return sessions
 
 
 def atlas_files(names):

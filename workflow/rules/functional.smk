@@ -82,28 +82,57 @@ rule extract_parcels:
         "../scripts/extract_parcels.py"
 
 
+rule equalise_visits:
+    input:
+        confounds=of_patient("bold", "bold_confounds", task=TASK),
+        coverages=of_patient_atlases("coverage", task=TASK),
+    output:
+        dropped=output("bold_dropped", task=TASK),
+        volumes=output("bold_volumes", task=TASK),
+    log:
+        log("equalise_visits", "sub"),
+    benchmark:
+        benchmark("equalise_visits", "sub")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("equalise_visits"),
+        sessions=sessions_of_patient("bold"),
+        atlases=PLAN.functional_atlases,
+        strategies=PLAN.strategies,
+        own_strategies=SETTINGS["functional"]["own_strategies"],
+        high_pass=SETTINGS["functional"]["high_pass"],
+        low_pass=SETTINGS["functional"]["low_pass"],
+        matching=SETTINGS["functional"]["matching"],
+        min_coverage=SETTINGS["functional"]["min_coverage"],
+        min_minutes=SETTINGS["functional"]["min_minutes"],
+        min_volumes=SETTINGS["functional"]["min_volumes"],
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/equalise_visits.py"
+
+
 rule connect_parcels:
     input:
         series=rules.extract_parcels.output.series,
         confounds=rules.extract_parcels.output.confounds,
+        dropped=rules.equalise_visits.output.dropped,
+        volumes=rules.equalise_visits.output.volumes,
         atlases=atlas_files(PLAN.functional_atlases),
     output:
-        denoised=[
-            output("denoised", task=TASK, atlas=a) for a in PLAN.functional_atlases
-        ],
+        denoised=PLAN.by_strategy("denoised", atlas=PLAN.functional_atlases),
         variances=[
             output("connectivity_variance", task=TASK, atlas=a)
             for a in PLAN.functional_atlases
         ],
-        networks=[
-            output("network_means", task=TASK, atlas=a)
-            for a in PLAN.functional_atlases
-        ],
-        matrices=[
-            output("connectivity", task=TASK, atlas=a, stat=stat)
-            for a in PLAN.functional_atlases
-            for stat in PLAN.stats(tangent=False)
-        ],
+        networks=PLAN.by_strategy("network_means", atlas=PLAN.functional_atlases),
+        matrices=PLAN.by_strategy(
+            "connectivity",
+            atlas=PLAN.functional_atlases,
+            stat=PLAN.stats(tangent=False),
+        ),
     log:
         log("connect_parcels", "sub", "ses"),
     benchmark:
@@ -116,11 +145,11 @@ rule connect_parcels:
         code=code("connect_parcels"),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
-        strategy=SETTINGS["functional"]["strategy"],
+        strategies=PLAN.strategies,
+        own_strategies=SETTINGS["functional"]["own_strategies"],
         high_pass=SETTINGS["functional"]["high_pass"],
         low_pass=SETTINGS["functional"]["low_pass"],
         kinds=PLAN.kinds(tangent=False),
-        seed=SETTINGS["seed"],
     script:
         "../scripts/connect_parcels.py"
 

@@ -69,6 +69,7 @@ rule change_connectivity:
         runtime=minutes("change_connectivity", "bold"),
     params:
         code=code("change_connectivity"),
+        sessions=sessions_of_pair("bold"),
         months=months_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],
     script:

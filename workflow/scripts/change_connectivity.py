@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         variances=snakemake.input.variances,
         networks=snakemake.input.networks,
         sidecars=snakemake.input.sidecars,
+        sessions=snakemake.params.sessions,
         months=snakemake.params.months,
         confidence=snakemake.params.confidence,
         out_matrices=snakemake.output.matrices,

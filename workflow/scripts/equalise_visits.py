@@ -1,0 +1,23 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.equalise_visits import equalise_patient
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    equalise_patient(
+        confounds=snakemake.input.confounds,
+        coverages=snakemake.input.coverages,
+        sessions=snakemake.params.sessions,
+        atlases=snakemake.params.atlases,
+        strategies=snakemake.params.strategies,
+        own_strategies=snakemake.params.own_strategies,
+        high_pass=snakemake.params.high_pass,
+        low_pass=snakemake.params.low_pass,
+        matching=snakemake.params.matching,
+        min_coverage=snakemake.params.min_coverage,
+        min_minutes=snakemake.params.min_minutes,
+        min_volumes=snakemake.params.min_volumes,
+        seed=snakemake.params.seed,
+        out_dropped=snakemake.output.dropped,
+        out_volumes=snakemake.output.volumes,
+    )
