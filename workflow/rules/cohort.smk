@@ -61,8 +61,8 @@ rule collect_specifications:
         benchmark("collect_specifications")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=memory("collect_specifications"),
+        runtime=minutes("collect_specifications"),
     params:
         code=code("collect_specifications"),
         visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],

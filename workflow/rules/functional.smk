@@ -95,8 +95,8 @@ rule equalise_visits:
         benchmark("equalise_visits", "sub")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("equalise_visits", "bold"),
+        runtime=minutes("equalise_visits", "bold"),
     params:
         code=code("equalise_visits"),
         sessions=sessions_of_patient("bold"),
