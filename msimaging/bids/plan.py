@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from msimaging.bids.layout import FIGURE_BESIDE, output
 from msimaging.bids.selection import Selection
@@ -129,7 +129,7 @@ class Plan(Selection):
         ]
 
     def bold_pairs(self) -> list[dict[str, Any]]:
-        """Return patient, sessions and months of every pair of visits with BOLD."""
+        """Return what is known of every pair of visits with BOLD, the atlas left out."""
         rows = self.pair_rows("bold", [""])
         return [{key: row[key] for key in row if key != "atlas"} for row in rows]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msimaging.steps.change_connectivity import network_changes, unusable_visits
 from msimaging.steps.changes import CHANGE_COLUMNS
-from msimaging.steps.collect_measures import stacked
+from msimaging.steps.collect_measures import stacked, with_facts
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 
@@ -43,7 +43,8 @@ def collect_specifications(
     visits : sequence of (str, str)
         Patient and session in the order of ``networks``.
     pairs : sequence of mapping
-        ``participant_id baseline follow_up months`` of each comparison.
+        ``participant_id baseline follow_up months``, and ``rated`` where a person did, of each
+        comparison.
     strategies, atlases : sequence of str
         Their names.
     confidence : float
@@ -63,8 +64,8 @@ def collect_specifications(
                 change = network_changes(
                     *both, months=pair["months"], confidence=confidence, known=not thin
                 )
-                identity = {**pair, "strategy": strategy, "atlas": atlas, "modality": "bold"}
-                parts.append(change.assign(**identity, flags=";".join(thin)))
+                change = change.assign(flags=";".join(thin), strategy=strategy, atlas=atlas)
+                parts.append(with_facts(change, pair, modality="bold"))
     write_table(out_table, stacked(parts, list(SPECIFICATION_COLUMNS)))
     describe(
         out_table,
