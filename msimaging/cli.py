@@ -28,6 +28,7 @@ from msimaging.study.runner import (
     UNUSABLE,
     RunOptions,
     close_run,
+    mend,
     perform,
     profile_folder,
     snakemake_command,
@@ -259,6 +260,7 @@ def _dry_run(study: Path, options: RunOptions) -> int:
     study = study.resolve()
     if _check(study, as_json=False) == UNUSABLE:
         return UNUSABLE
+    mend(study, print)
     command = [*snakemake_command(study, options), "--dry-run"]
     return os.spawnv(os.P_WAIT, command[0], command)  # noqa: S606 - our own program
 

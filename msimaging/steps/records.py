@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 import time
 import warnings
@@ -113,7 +114,14 @@ def job_log(path: Path | str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         _LOGGER.exception("%s%s", FAILURE, reason)
         raise
-    _LOGGER.info("%s%.1f s", END, time.perf_counter() - started)
+    told = f"{time.perf_counter() - started:.1f} s, processor {time.process_time():.1f} s"
+    _LOGGER.info("%s%s, peak memory %.0f MB", END, told, peak_memory())
+
+
+def peak_memory() -> float:
+    """Return the largest resident memory that this process has had, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def report(findings: Iterable[Finding]) -> None:

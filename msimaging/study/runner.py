@@ -17,6 +17,7 @@ from msimaging.errors import ConfigError, Finding
 from msimaging.settings import WORKFLOW, read_settings
 from msimaging.steps.write_ledger import write_ledger
 from msimaging.study.cluster import Orphans, is_cluster_profile, settle_orphans
+from msimaging.study.integrity import find_damage, mark_for_repair, remember_files
 from msimaging.study.lock import StudyLock
 from msimaging.study.process import Progress, SnakemakeRun, unlock
 
@@ -24,6 +25,8 @@ from msimaging.study.process import Progress, SnakemakeRun, unlock
 DONE, FAILED, UNUSABLE, DONE_WITH_EXCLUSIONS = 0, 1, 2, 3
 #: So often a run that was lost is resumed before it is given up.
 _RESUMES = 5
+#: So many damaged files are named one by one.
+_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,7 @@ def perform(
     else:
         of_cluster = False
     settle_orphans(study, how=options.orphans, tell=tell, required=on_cluster or of_cluster)
+    mend(study, tell)
     command = snakemake_command(study, options)
     return run_workflow(
         study,
@@ -103,6 +107,25 @@ def perform(
         tell=tell,
         deadline=options.lost_after if on_cluster else 0,
     )
+
+
+def mend(study: Path, tell: Callable[[str], None]) -> None:
+    """Have Snakemake make again what was damaged since the last run.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    tell : callable
+        Told one line for each file.
+    """
+    plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+    damage = find_damage(study, plan)
+    mark_for_repair(study, damage)
+    for line in damage[:_TOLD]:
+        tell(f"made again: {line}")
+    if len(damage) > _TOLD:
+        tell(f"made again: {len(damage) - _TOLD} more")
 
 
 def profile_folder(profile: str) -> Path:
@@ -137,7 +160,7 @@ def profile_folder(profile: str) -> Path:
     return folder
 
 
-def snakemake_command(study: Path, options: RunOptions, *, again: Sequence[str] = ()) -> list[str]:
+def snakemake_command(study: Path, options: RunOptions) -> list[str]:
     """Return the Snakemake call behind ``msimaging run``.
 
     Parameters
@@ -146,8 +169,6 @@ def snakemake_command(study: Path, options: RunOptions, *, again: Sequence[str] 
         Study folder.
     options : RunOptions
         How it is to be run.
-    again : sequence of str
-        Outputs that are made again although they are there.
 
     Returns
     -------
@@ -171,7 +192,7 @@ def snakemake_command(study: Path, options: RunOptions, *, again: Sequence[str] 
         command += ["--cores", str(options.cores or os.cpu_count() or 1)]
         # jobs side by side must fit into memory together
         command += ["--resources", f"mem_mb={psutil.virtual_memory().total // 1_000_000}"]
-    command += ["--forcerun", *again] if again else []
+    command += ["--rerun-incomplete"]
     return [*command, *options.extra]
 
 
@@ -255,9 +276,12 @@ def close_run(study: Path, returncode: int) -> tuple[int, list[Entry]]:
         The ledger.
     """
     settings = read_settings(study / "config.yaml")
-    entries = read_ledger(study, Plan.of_study(study, settings))
+    plan = Plan.of_study(study, settings)
+    entries = read_ledger(study, plan)
     if returncode:
         write_ledger(study=study, settings=settings, out_table=study / output("ledger"))
+    remember_files(study, plan, complete=returncode == 0)
+    if returncode:
         return FAILED, entries
     excluded = any(entry.state == "excluded" for entry in entries)
     return (DONE_WITH_EXCLUSIONS if excluded else DONE), entries

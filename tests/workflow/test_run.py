@@ -232,6 +232,27 @@ def kill_when_something_is_written(study: Path) -> None:
     assert list((study / ".snakemake" / "locks").iterdir())
 
 
+def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
+    study: Path, msimaging: Callable
+) -> None:
+    folder = study / DERIVATIVES / "sub-02" / "ses-month06"
+    deleted = next((folder / "dwi").glob("*desc-quality_stats.tsv"))  # nothing waits for it
+    cut = next((folder / "func").glob("*stat-partialcorrelation_relmat.tsv"))
+    before = {path: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+    deleted.unlink()
+    cut.write_bytes(before[cut][:100])
+    result = msimaging("run", study, "--cores", 2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"made again: {deleted.relative_to(study)} was deleted" in result.stdout
+    assert f"made again: {cut.relative_to(study)} was altered" in result.stdout
+    jobs = jobs_of_last_run(study)
+    assert jobs["preprocess_dwi"] == jobs["connect_parcels"] == 1
+    assert "preprocess_bold" not in jobs
+    assert {path: path.read_bytes() for path in before} == before
+    assert msimaging("run", study, "--cores", 2).returncode == 0
+    assert jobs_of_last_run(study) == Counter()
+
+
 def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     trial: Path, study: Path, msimaging: Callable
 ) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_a_sidecar_names_sources_by_digest_and_leaves_none_out(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "code", "reason"),
     [
-        ("pass", 0, ""),
+        ("block = bytearray(300_000_000)", 0, ""),
         ("raise ComputationError('no signal\\nno mask')", 1, "no signal; no mask"),
         ("1 / 0", 1, "ZeroDivisionError: division by zero"),
     ],
@@ -52,5 +53,8 @@ def test_the_log_of_a_job_ends_with_the_reason(
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert result.returncode == code
     assert failure_in(path) == reason
-    assert ("done in" in path.read_text()) is (code == 0)
+    told = re.search(r"done in .* s, processor .* s, peak memory (\d+) MB", path.read_text())
+    assert (told is not None) is (code == 0)
+    # the program held 300 MB for a moment
+    assert told is None or 300 < int(told[1]) < 700
     assert ("Traceback" in result.stderr) is ("ZeroDivision" in reason)
