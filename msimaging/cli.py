@@ -203,20 +203,26 @@ def _check(study: Path, *, as_json: bool) -> int:
     else:
         print_findings(report.faults)
         print_findings(finding for scan in report.scans for finding in scan.findings)
-        for place, finding in report.comparability:
-            if finding.severity != "note":
-                print(f"{finding.severity}: {place}: {finding}")
+        for pair in report.comparability:
+            for finding in pair.findings:
+                if finding.severity != "note":
+                    print(f"{finding.severity}: {pair.place}: {finding}")
+        for modality, finding in report.cohort:
+            print(f"warning: {modality} of the cohort: {finding}")
         for refused in report.refused:
             visit = f"{refused.participant_id} {refused.session_id} {refused.modality}"
             print(f"excluded: {visit} will be left out")
         for rating in report.rated_out:
             scan = f"{rating.participant_id} {rating.session_id} {rating.modality}"
             print(f"excluded: {scan} will be left out: {rating.reason}")
+        for pair in report.incomparable:
+            print(f"excluded: change of {pair.place} will not be computed")
         usable = len(report.scans) - len(report.refused)
         print(f"{usable} of {len(report.scans)} scans usable")
     if report.faults or (report.scans and len(report.refused) == len(report.scans)):
         return UNUSABLE
-    return DONE_WITH_EXCLUSIONS if report.refused or report.rated_out else DONE
+    left_out = report.refused or report.rated_out or report.incomparable
+    return DONE_WITH_EXCLUSIONS if left_out else DONE
 
 
 @app.command(

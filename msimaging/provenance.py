@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
 _IMPORT = re.compile(
@@ -113,6 +116,23 @@ def file_digest(path: Path | str) -> str:
         while piece := handle.read(_CHUNK):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """Digest settings, so that results of other settings can be told apart.
+
+    Parameters
+    ----------
+    settings : mapping
+        Plain values, as YAML or JSON holds them.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits, whatever the order of the keys.
+    """
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def version() -> str:

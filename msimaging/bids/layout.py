@@ -37,14 +37,29 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "tensor_map_template": (
             f"{_DWI}_space-{TEMPLATE}_model-tensor_param-{{param}}_dwimap.nii.gz"
         ),
+        "tensor_template": (
+            f"{_DWI}_space-{TEMPLATE}_model-tensor_param-diffusivity_dwimap.nii.gz"
+        ),
+        "direction_template": (
+            f"{_DWI}_space-{TEMPLATE}_model-tensor_param-direction_dwimap.nii.gz"
+        ),
         "tensor_regions": f"{_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}_stats.tsv",
         # diffusion, one patient
         "dwi_midpoint": f"{_PATIENT_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
+        "dwi_pose": f"{_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
+        "lesion_tissue": f"{_PATIENT_DWI}_space-subject_desc-lesion_dseg.nii.gz",
+        "lesion_change": (
+            f"{_PATIENT_DWI}_space-subject_label-lesion_stat-change_desc-{{pair}}_stats.tsv"
+        ),
         "dwi_template": f"{_PATIENT_DWI}_space-subject_model-tensor_param-fa_dwimap.nii.gz",
         "dwi_from_template": f"{_PATIENT_DWI}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
         "dwi_to_template": f"{_PATIENT_DWI}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",
         "tensor_map_change": (
             f"{_PATIENT_DWI}_space-{TEMPLATE}_model-tensor_param-{{param}}"
+            "_stat-change_desc-{pair}_dwimap.nii.gz"
+        ),
+        "direction_change": (
+            f"{_PATIENT_DWI}_space-{TEMPLATE}_model-tensor_param-direction"
             "_stat-change_desc-{pair}_dwimap.nii.gz"
         ),
         "tensor_region_change": (
@@ -82,6 +97,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         ),
         # function, one patient
         "bold_midpoint": f"{_PATIENT_FUNC}_from-subject_to-boldref_mode-image_xfm.tsv",
+        "bold_pose": f"{_FUNC}_from-subject_to-boldref_mode-image_xfm.tsv",
         "bold_template": f"{_PATIENT_FUNC}_space-subject_boldref.nii.gz",
         "bold_from_template": f"{_PATIENT_FUNC}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
         "bold_to_template": f"{_PATIENT_FUNC}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",

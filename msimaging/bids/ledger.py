@@ -11,7 +11,14 @@ from typing import Literal
 from msimaging.bids.layout import log, output
 from msimaging.bids.plan import TENSOR_MEASURES, Plan
 from msimaging.bids.rows import read_rows
-from msimaging.bids.visits import MODALITIES, UNDECIDED, Modality, Visit, read_visits
+from msimaging.bids.visits import (
+    MODALITIES,
+    UNDECIDED,
+    Modality,
+    Visit,
+    pair_name,
+    read_visits,
+)
 
 State = Literal["done", "stale", "failed", "pending", "excluded", "absent", "unpaired"]
 #: Begins the one line of a log that tells why a step failed.
@@ -301,6 +308,15 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
                     state=state,
                     reason=reason,
                 )
+    for (patient, baseline, follow_up, modality_name), reason in plan.incomparable.items():
+        yield Entry(
+            step=f"change of {modality_name}",
+            participant_id=patient,
+            session_id=pair_name(baseline, follow_up),
+            state="excluded",
+            reason=reason,
+        )
+    yield from _without_masks(plan)
     for patient, visits in plan.visits.by_patient().items():
         for modality in MODALITIES:
             sessions = plan.sessions(modality, patient)
@@ -311,6 +327,30 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
                     participant_id=patient,
                     session_id=sessions[0],
                     state="unpaired",
+                    reason=reason,
+                )
+
+
+def _without_masks(plan: Plan) -> Iterator[Entry]:
+    """Tell why lesions of a patient are not used although some visits have a mask."""
+    for patient in dict.fromkeys(v.participant_id for v in plan.visits_with("dwi")):
+        named = {
+            ses: plan.scans[str(visit.scan("dwi"))].lesions or ""
+            for visit in plan.visits.of(patient)
+            if (ses := visit.session_id) in plan.sessions("dwi", patient)
+        }
+        for ses, mask in named.items():
+            if any(named.values()) and (not mask or UNDECIDED in mask):
+                found = f"{len(mask.split(UNDECIDED))} lesion masks" if mask else "no lesion mask"
+                reason = (
+                    f"{found} at this visit; lesions are used only when each visit has one "
+                    "(choose among several with select: lesion in config.yaml, then index again)"
+                )
+                yield Entry(
+                    step="lesions",
+                    participant_id=patient,
+                    session_id=ses,
+                    state="excluded",
                     reason=reason,
                 )
 

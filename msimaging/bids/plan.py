@@ -52,6 +52,16 @@ class Plan(Selection):
         known = any(self.repeats(modality) for modality in MODALITIES)
         return [output("repeatability")] if known else []
 
+    def pose(self, modality: Modality, sub: str, ses: str, **wildcards: str) -> str:
+        """Return the table that holds the pose of a visit in the midpoint space."""
+        founding = ses in self.founders(modality, sub)
+        key = f"{modality}_midpoint" if founding else f"{modality}_pose"
+        return output(key, sub=sub, ses=ses, **wildcards)
+
+    def poses(self, modality: Modality, sub: str, sessions: Sequence[str]) -> list[str]:
+        """Return the table that holds the pose of each of some visits."""
+        return [self.pose(modality, sub, ses) for ses in sessions]
+
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""
         sessions = self.sessions(modality, sub)
@@ -168,6 +178,14 @@ class Plan(Selection):
             found += self.formats("cohort_connectivity_figure", atlas=atlas)
         return found
 
+    def lesion_changes(self) -> list[str]:
+        """Return the table of lesions of every pair whose patient has masks."""
+        return [
+            output("lesion_change", sub=pair.participant_id, pair=pair.name)
+            for pair in self.pairs("dwi")
+            if self.lesion_masks("dwi", pair.participant_id)
+        ]
+
     def viewer_maps(self) -> list[str]:
         """Return FA at the earlier visit and change of RD of every pair, for the viewer."""
         return [
@@ -189,6 +207,7 @@ class Plan(Selection):
         """
         return [
             *self.of_all_visits("dwi", "tensor_map_template", param=TENSOR_MEASURES[0]),
+            *self.lesion_changes(),
             *self.group_matrices()[:1],
             *self.figures(),
             *(

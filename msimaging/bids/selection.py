@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
 from msimaging.bids.visits import (
@@ -21,6 +22,9 @@ from msimaging.bids.visits import (
     without_exclusions,
 )
 from msimaging.errors import ConfigError, Finding
+
+#: Visits that make a frozen space: the pair of a first comparison.
+FOUNDING_VISITS = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Selection:
         What people think of single scans.
     looked_at : Visits or None
         Visits with the scans that people rated ``exclude``: their quality stays on show.
+    incomparable : mapping
+        From patient, baseline, follow-up and modality of a pair to why it must not be compared.
     """
 
     settings: Mapping[str, Any]
@@ -46,6 +52,7 @@ class Selection:
     scans: Mapping[str, Scan]
     ratings: Mapping[ScanKey, Rating] = field(default_factory=dict)
     looked_at: Visits | None = None
+    incomparable: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
 
     @classmethod
     def of_study(cls, study: Path, settings: Mapping[str, Any]) -> Self:
@@ -77,6 +84,7 @@ class Selection:
             scans=read_scans(study / "scans.tsv"),
             ratings=ratings,
             looked_at=usable,
+            incomparable=read_incomparable(study / "incomparable.tsv"),
         )
         unknown = [
             Finding(
@@ -102,10 +110,13 @@ class Selection:
 
     @cached_property
     def _pairs(self) -> dict[Modality, tuple[VisitPair, ...]]:
-        rule = self.settings["pairs"]
         return {
-            "dwi": self.visits.having("dwi").pairs(rule),
-            "bold": self.visits.having("bold").pairs(rule),
+            modality: tuple(
+                pair
+                for pair in self.visits.having(modality).pairs(self.settings["pairs"])
+                if (*pair.key, modality) not in self.incomparable
+            )
+            for modality in MODALITIES
         }
 
     @cached_property
@@ -178,7 +189,14 @@ class Selection:
             files |= {"bval": f"{root}/{scan.bval}", "bvec": f"{root}/{scan.bvec}"}
         return files
 
-    def lesion_masks(self, modality: Modality, sub: str) -> list[str]:
+    def raw_of_pair(self, modality: Modality, sub: str, name: str) -> list[dict[str, Any]]:
+        """Return the raw files of both scans of a pair, baseline first."""
+        pair = self.pair(modality, sub, name)
+        return [self.raw(modality, sub, v.session_id) for v in (pair.baseline, pair.follow_up)]
+
+    def lesion_masks(
+        self, modality: Modality, sub: str, among: Sequence[str] | None = None
+    ) -> list[str]:
         """Return the lesion masks of a patient's visits as paths from the study folder.
 
         Parameters
@@ -187,17 +205,34 @@ class Selection:
             Whose visits.
         sub : str
             Patient.
+        among : sequence of str, optional
+            Sessions; by default all.
 
         Returns
         -------
         list of str
-            One a session, in the order of time; empty unless every session has its own mask,
-            because healthy tissue lies outside the lesions of all visits.
+            One a session, in the order given; empty unless every session of the patient has its
+            own mask, because healthy tissue lies outside the lesions of all visits.
         """
-        named = [self._scan_of[modality, sub, s].lesions for s in self.sessions(modality, sub)]
+        sessions = self.sessions(modality, sub)
+        named = [self._scan_of[modality, sub, ses].lesions for ses in sessions]
         root = PurePosixPath(self.settings["bids_dir"])
-        usable = [str(root / path) for path in named if path and UNDECIDED not in path]
-        return usable if len(usable) == len(named) else []
+        known = {
+            ses: str(root / path)
+            for ses, path in zip(sessions, named, strict=True)
+            if path and UNDECIDED not in path
+        }
+        complete = len(known) == len(sessions)
+        return [known[ses] for ses in among or sessions] if complete else []
+
+    def founders(self, modality: Modality, sub: str) -> list[str]:
+        """Return the sessions that make a patient's midpoint space, in the order of time.
+
+        All of them, or with a frozen space the first two, which depends on nothing but the table.
+        """
+        sessions = self.sessions(modality, sub)
+        frozen = self.settings["spatial"]["new_visit"] == "frozen"
+        return sessions[:FOUNDING_VISITS] if frozen else sessions
 
     def scans_behind(
         self, modality: Modality | None = None, *, sub: str = "", ses: str = "", pair: str = ""

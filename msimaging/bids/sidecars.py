@@ -30,6 +30,7 @@ ACQUISITION_FIELDS = frozenset(
         "PartialFourier",
         "PhaseEncodingAxis",
         "PhaseEncodingDirection",
+        "PulseSequenceType",
         "ReceiveCoilName",
         "RepetitionTime",
         "SliceEncodingDirection",

@@ -81,6 +81,12 @@ class Visit:
         return self.dwi if modality == "dwi" else self.bold
 
 
+def pair_name(baseline: str, follow_up: str) -> str:
+    """Return the label of a pair of sessions, for example ``baselineToMonth06``."""
+    first, second = baseline.removeprefix("ses-"), follow_up.removeprefix("ses-")
+    return f"{first}To{second[0].upper()}{second[1:]}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitPair:
     """Two visits of one patient, in the order of time."""
@@ -96,9 +102,12 @@ class VisitPair:
     @property
     def name(self) -> str:
         """Return the label of the pair, for example ``baselineToMonth06``."""
-        first = self.baseline.session_id.removeprefix("ses-")
-        second = self.follow_up.session_id.removeprefix("ses-")
-        return f"{first}To{second[0].upper()}{second[1:]}"
+        return pair_name(self.baseline.session_id, self.follow_up.session_id)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return the patient and both sessions."""
+        return (self.participant_id, self.baseline.session_id, self.follow_up.session_id)
 
     @property
     def months(self) -> float | None:

@@ -54,6 +54,33 @@ DEFAULT_RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
+#: Grades as a person writes them in the settings.
+GRADES: Mapping[str, Severity] = MappingProxyType(
+    {"blocking": "error", "warn": "warning", "note": "note"}
+)
+#: Fields that are compared and never shown.
+_NOT_SHOWN = frozenset({"DeviceSerialNumber"})
+
+
+def graded_rules(grades: Mapping[str, str]) -> dict[str, Rule]:
+    """Return the rules with the grades of the settings.
+
+    Parameters
+    ----------
+    grades : mapping
+        From fields of `DEFAULT_RULES` to ``blocking``, ``warn`` or ``note``; tolerances stay.
+
+    Returns
+    -------
+    dict
+        A rule for every field.
+    """
+    return {
+        field: _rule(GRADES[grades[field]], rule["tolerance"]) if field in grades else rule
+        for field, rule in DEFAULT_RULES.items()
+    }
+
+
 def compare_acquisitions(
     baseline: Mapping[str, object],
     follow_up: Mapping[str, object],
@@ -117,7 +144,7 @@ def _plain(value: object) -> object:
 def _difference(field: str, rule: Rule, first: object, second: object) -> Finding:
     allowed = "" if not rule["tolerance"] else f" within {rule['tolerance']:g}"
     remedy = {
-        "error": "These visits are not compared; see the table of rules in the settings.",
+        "error": "These visits are not compared; see comparability in config.yaml.",
         "warning": "The change carries this flag: it may come from the acquisition.",
         "note": "Told for the record.",
     }[rule["grade"]]
@@ -125,13 +152,15 @@ def _difference(field: str, rule: Rule, first: object, second: object) -> Findin
         severity=rule["grade"],
         rule=f"{field} is the same at both visits{allowed}",
         where=field,
-        found=f"{_short(first)} then {_short(second)}",
+        found="two different values"
+        if field in _NOT_SHOWN
+        else f"{_short(first)} then {_short(second)}",
         remedy=remedy,
     )
 
 
 def _one_sided(field: str, rule: Rule, first: object, second: object) -> Finding:
-    known = _short(second if first is None else first)
+    known = "a value" if field in _NOT_SHOWN else _short(second if first is None else first)
     where = "follow-up" if first is None else "baseline"
     return Finding(
         severity="note" if rule["grade"] == "note" else "warning",

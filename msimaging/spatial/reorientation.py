@@ -42,6 +42,25 @@ class DirectionChange:
     unreadable: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalisedTensors:
+    """Tensors on a template's grid.
+
+    Attributes
+    ----------
+    components : (X, Y, Z, 6) ndarray
+        D11 D12 D13 D22 D23 D33 in RAS, turned by the finite strain.
+    directions : (X, Y, Z, 3) ndarray
+        Main directions, unit vectors in RAS, turned so that they are preserved along tissue.
+    n_folded : int
+        Voxels of the mask at which the transform folds: tissue has no orientation there.
+    """
+
+    components: Values
+    directions: Values
+    n_folded: int
+
+
 def jacobian(transform: sitk.Transform, *, shape: Sequence[int], affine: ArrayLike) -> Values:
     """Return the local linear part of a transform on a grid.
 
@@ -216,11 +235,70 @@ def resample_tensors(
         target_affine=target_affine,
         interpolation="linear",
     )
-    out = np.empty((*moved.shape[:3], 3, 3))
-    for index, (i, j) in enumerate(TRIANGLE):
-        out[..., i, j] = out[..., j, i] = moved[..., index]
     local = jacobian(target_to_source, shape=target_shape, affine=target_affine)
-    return rotate_tensors(out, finite_strain_rotation(local))
+    return rotate_tensors(full_tensors(moved), finite_strain_rotation(local))
+
+
+def normalise_tensors(
+    components: NDArray[Any],
+    affine: ArrayLike,
+    *,
+    target_to_source: sitk.Transform,
+    target_affine: ArrayLike,
+    mask: NDArray[np.bool_],
+) -> NormalisedTensors:
+    """Bring a tensor image to a template: each component once, linearly, then turned.
+
+    Parameters
+    ----------
+    components : (X, Y, Z, 6) ndarray
+        D11 D12 D13 D22 D23 D33 in RAS.
+    affine : (4, 4) array_like
+        Voxel indices to RAS mm.
+    target_to_source : SimpleITK.Transform
+        Maps a point of the template to the source.
+    target_affine : (4, 4) array_like
+        Voxel indices of the template's grid to RAS mm.
+    mask : (X, Y, Z) ndarray of bool
+        Voxels of the template's grid that are wanted.
+
+    Returns
+    -------
+    NormalisedTensors
+        On the template's grid; 0 outside the mask and where the transform folds.
+    """
+    moved = resample_image(
+        np.asarray(components, dtype=np.float64),
+        affine,
+        target_to_source=target_to_source,
+        target_shape=mask.shape,
+        target_affine=target_affine,
+        interpolation="linear",
+    )
+    local = jacobian(target_to_source, shape=mask.shape, affine=target_affine)
+    unfolded = mask & (np.linalg.det(local) > 0)
+    tensors = full_tensors(moved[unfolded])
+    turned = rotate_tensors(tensors, finite_strain_rotation(local[unfolded]))
+    main = reorient_directions(np.linalg.eigh(tensors)[1][..., -1], local[unfolded])
+    present = np.abs(tensors).max(axis=(-1, -2)) > 0
+    out = np.zeros_like(moved)
+    out[unfolded] = np.stack([turned[..., i, j] for i, j in TRIANGLE], axis=-1)
+    directions = np.zeros((*mask.shape, 3))
+    directions[unfolded] = np.where(present[:, None], main, 0.0)
+    return NormalisedTensors(
+        components=out,
+        directions=directions,
+        n_folded=int(np.count_nonzero(mask & ~unfolded)),
+    )
+
+
+def full_tensors(components: ArrayLike) -> Values:
+    """Return symmetric matrices (..., 3, 3) from D11 D12 D13 D22 D23 D33 (..., 6)."""
+    parts = np.asarray(components, dtype=np.float64)
+    out = np.empty((*parts.shape[:-1], 3, 3))
+    for index, (i, j) in enumerate(TRIANGLE):
+        out[..., i, j] = out[..., j, i] = parts[..., index]
+    return out
 
 
 def direction_change(

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 
 from msimaging.atlases.templates import Template, load_template
 from msimaging.bids.layout import TEMPLATE
-from msimaging.spatial.midpoint import VisitImage, midpoint_space, midpoint_template
-from msimaging.spatial.registration import register_template
-from msimaging.spatial.resampling import resample_image
+from msimaging.provenance import file_digest
+from msimaging.spatial.midpoint import (
+    MidpointSpace,
+    VisitImage,
+    midpoint_space,
+    midpoint_template,
+)
+from msimaging.spatial.registration import register_rigid, register_template
 from msimaging.spatial.templates import t2_like_template
-from msimaging.spatial.transforms import from_matrix
+from msimaging.steps.carrying import carried_labels
 from msimaging.steps.records import describe
 from msimaging.volumes import read_labels, read_volume, write_volume
 from msimaging.xfms import write_midpoint, write_transform
@@ -46,6 +51,7 @@ def build_space(
     images: Sequence[str],
     masks: Sequence[str],
     sessions: Sequence[str],
+    lesions: Sequence[str],
     contrast: Contrast,
     working_resolution: int,
     seed: int,
@@ -62,6 +68,8 @@ def build_space(
         One a visit: FA map or BOLD reference, and brain mask.
     sessions : sequence of str
         Their sessions, in the same order.
+    lesions : sequence of str
+        Their lesion masks on any grid, left out of the way to the template; empty for none.
     contrast : {"white matter", "bright fluid"}
         What the images resemble: FA maps the white matter, BOLD and b=0 images a T2-like mixture.
     working_resolution : float
@@ -75,33 +83,29 @@ def build_space(
     out_from_template, out_to_template : str
         Transforms that map points of the template to the patient's midpoint space, and back.
     """
-    visits = [
-        VisitImage(data=image.data, affine=image.affine, mask=read_labels(mask).data > 0)
-        for image, mask in zip(map(read_volume, images), masks, strict=True)
-    ]
+    paths = list(zip(images, masks, sessions, lesions or [""] * len(images), strict=True))
+    # summed in an order of their content, visits give the same bits whichever came first
+    paths.sort(key=lambda visit: file_digest(visit[0]))
+    visits = [_visit(image, mask) for image, mask, _, _ in paths]
     space = midpoint_space(visits, seed=seed)
     mean = midpoint_template(visits, space)
-    brain = np.mean(
-        [
-            resample_image(
-                np.asarray(visit.mask),
-                visit.affine,
-                target_to_source=from_matrix(matrix),
-                target_shape=space.shape,
-                target_affine=space.affine,
-                interpolation="nearest",
-            )
-            for visit, matrix in zip(visits, space.midpoint_to_visit, strict=True)
-        ],
-        axis=0,
-    )
+    poses = {
+        session: pose
+        for (_, _, session, _), pose in zip(paths, space.midpoint_to_visit, strict=True)
+    }
+    shares = [
+        carried_labels(np.asarray(visit.mask), visit.affine, matrix, space.shape, space.affine)
+        for visit, matrix in zip(visits, space.midpoint_to_visit, strict=True)
+    ]
+    brain = np.mean(shares, axis=0) >= _MAJORITY
     template = load_template(resolution=working_resolution)
     registration = register_template(
         mean,
         space.affine,
         _CONTRASTS[contrast](template),
         template.affine,
-        subject_mask=brain >= _MAJORITY,
+        subject_mask=brain,
+        lesion_mask=_union(paths, poses, space),
         template_mask=template.mask,
         working_mm=working_resolution,
         seed=seed,
@@ -112,11 +116,11 @@ def build_space(
         registration.similarity_affine,
         registration.similarity_after,
     )
-    write_midpoint(out_midpoint, dict(zip(sessions, space.midpoint_to_visit, strict=True)))
+    write_midpoint(out_midpoint, {session: poses[session] for session in sessions})
     write_volume(out_template, mean, space.affine)
     write_transform(out_from_template, registration.template_to_subject)
     write_transform(out_to_template, registration.subject_to_template)
-    sources = [*images, *masks]
+    sources = [*images, *masks, *lesions]
     reference = "Halfway space of all visits of this patient (log-Euclidean mean of rigid poses)."
     describe(
         out_midpoint,
@@ -143,3 +147,58 @@ def build_space(
             LocalCorrelationAfter=registration.similarity_after,
             WorkingResolution=registration.working_mm,
         )
+
+
+def join_space(
+    *,
+    image: str,
+    mask: str,
+    session: str,
+    template: str,
+    seed: int,
+    out_pose: str,
+) -> None:
+    """Register a later visit to the space of the first ones, which stays as it is.
+
+    Parameters
+    ----------
+    image, mask : str
+        FA map or BOLD reference of the visit, and its brain mask.
+    session : str
+        The visit.
+    template : str
+        Mean of the visits that made the space.
+    seed : int
+        Seed of the registration's sampling.
+    out_pose : str
+        Table with one rigid matrix, midpoint to this visit.
+    """
+    visit, mean = _visit(image, mask), read_volume(template, ndim=3)
+    pose = register_rigid(
+        mean.data, mean.affine, visit.data, visit.affine, moving_mask=visit.mask, seed=seed
+    )
+    write_midpoint(out_pose, {session: pose})
+    describe(
+        out_pose,
+        "Rigid transform from the first visits' midpoint space to this one, RAS mm, row by row.",
+        sources=[image, mask, template],
+    )
+
+
+def _visit(image: str, mask: str) -> VisitImage:
+    volume = read_volume(image)
+    return VisitImage(data=volume.data, affine=volume.affine, mask=read_labels(mask).data > 0)
+
+
+def _union(
+    paths: Sequence[tuple[str, str, str, str]],
+    poses: Mapping[str, NDArray[np.float64]],
+    space: MidpointSpace,
+) -> NDArray[np.bool_] | None:
+    """Return the lesions of all visits in the midpoint space, None where none are known."""
+    carried = [
+        carried_labels(mask.data > 0, mask.affine, poses[session], space.shape, space.affine)
+        for mask, session in ((read_labels(path), ses) for _, _, ses, path in paths if path)
+    ]
+    union = np.any(carried, axis=0) if carried else np.zeros(space.shape, dtype=bool)
+    return union if union.any() else None

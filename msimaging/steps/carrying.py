@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,6 +21,49 @@ from msimaging.xfms import read_midpoint, read_transform
 _POINTS = 3
 #: Parcels are looked for this far outside a scan's field of view, to know what it misses (mm).
 _MARGIN = 60.0
+
+
+#: What the lesions of all visits make of the white matter, in the order of the tissue image.
+TISSUES = ("lesion", "rim", "nawm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tissues:
+    """The patient's tissue and one visit's lesions.
+
+    Attributes
+    ----------
+    image : Volume
+        In the midpoint space: number of the tissue in `TISSUES`, counted from 1.
+    visit_to_midpoint : SimpleITK.Transform
+        Points of the visit to points of the midpoint space.
+    lesions : Volume
+        Lesion mask of the visit, in its own scanner space on any grid.
+    """
+
+    image: Volume
+    visit_to_midpoint: sitk.Transform
+    lesions: Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedTissues:
+    """Regions of an atlas divided by tissue, on the grid of a visit.
+
+    Attributes
+    ----------
+    weights : (R, X * Y * Z) sparse array
+        Weight of every voxel, in units of voxels: R counts the tissues of the whole atlas, then
+        those of the first region, of the next ...
+    expected : (R,) ndarray
+        Weight if all of it lay in the field of view.
+    lesion_share : (P,) ndarray
+        Share of each region that is lesion at this visit.
+    """
+
+    weights: csr_array
+    expected: NDArray[np.float64]
+    lesion_share: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +92,24 @@ def visit_to_template(to_template: str, midpoint: str, session: str) -> sitk.Tra
     """Compose the way of points from one visit over the midpoint to the template."""
     matrix = np.linalg.inv(read_midpoint(midpoint)[session])
     return compose(from_matrix(matrix), read_transform(to_template))
+
+
+def carried_labels(
+    labels: NDArray[Any],
+    affine: NDArray[np.float64],
+    target_to_source: NDArray[np.float64],
+    shape: Sequence[int],
+    target_affine: NDArray[np.float64],
+) -> NDArray[Any]:
+    """Carry a mask or labels (X, Y, Z) to another grid by a RAS matrix, by nearest neighbour."""
+    return resample_image(
+        labels,
+        affine,
+        target_to_source=from_matrix(target_to_source),
+        target_shape=shape,
+        target_affine=target_affine,
+        interpolation="nearest",
+    )
 
 
 def carry_labels(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> CarriedLabels:
@@ -102,6 +165,59 @@ def carry_weights(
     expected : (P,) ndarray
         Weight that a region has when all of it lies in the field of view.
     """
+    points = _points(atlas, visit, way)
+    n_regions = len(atlas.indices)
+    weights = _trilinear(points.voxels, points.region, visit, n_regions)
+    return weights, np.bincount(points.region, minlength=n_regions) / _POINTS**3
+
+
+def carry_tissues(
+    atlas: Parcellation, visit: Volume, way: sitk.Transform, *, tissues: Tissues
+) -> CarriedTissues:
+    """Divide the regions of `carry_weights` by tissue, with the same points.
+
+    Parameters
+    ----------
+    atlas, visit, way
+        As for `carry_weights`.
+    tissues : Tissues
+        Tissue of every point of the midpoint space, and the visit's own lesions.
+
+    Returns
+    -------
+    CarriedTissues
+        One row for each tissue of the whole atlas, then one for each tissue of each region.
+    """
+    points = _points(atlas, visit, way)
+    tissue = _read_at(points, tissues.image, tissues.visit_to_midpoint)
+    lesion = _read_at(points, tissues.lesions, sitk.Transform(3, sitk.sitkIdentity)) > 0
+    n_regions, n_tissues = len(atlas.indices), len(TISSUES)
+    inside = (tissue > 0) & (tissue <= n_tissues)
+    row = (points.region[inside] + 1) * n_tissues + tissue[inside].astype(int) - 1
+    whole = tissue[inside].astype(int) - 1
+    n_rows = (n_regions + 1) * n_tissues
+    voxels = np.concatenate([points.voxels[inside]] * 2)
+    rows = np.concatenate([row, whole])
+    counts = np.bincount(points.region, minlength=n_regions)
+    return CarriedTissues(
+        weights=_trilinear(voxels, rows, visit, n_rows),
+        expected=np.bincount(rows, minlength=n_rows) / _POINTS**3,
+        lesion_share=np.bincount(points.region, weights=lesion, minlength=n_regions) / counts,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Points:
+    """Regions as points: places in voxels of the visit, and the fine grid they come from."""
+
+    voxels: NDArray[np.float64]
+    region: NDArray[np.int64]
+    places: NDArray[np.int64]
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+
+
+def _points(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> _Points:
     wide, margin = _wide_labels(atlas, visit, way)
     found = np.argwhere(wide > 0)
     low, high = found.min(axis=0) - 1, found.max(axis=0) + 2
@@ -109,21 +225,40 @@ def carry_weights(
     fine_affine[:3, :3] /= _POINTS
     corner = low - margin + (1 / _POINTS - 1) / 2
     fine_affine[:3, 3] += visit.affine[:3, :3] @ corner
+    shape = tuple((high - low) * _POINTS)
     fine = resample_image(
         atlas.labels_img,
         atlas.affine,
         target_to_source=way,
-        target_shape=tuple((high - low) * _POINTS),
+        target_shape=shape,
         target_affine=fine_affine,
         interpolation="nearest",
     )
-    places = np.full(int(atlas.indices.max()) + 1, -1)
-    places[atlas.indices] = np.arange(len(atlas.indices))
-    points = np.argwhere(fine > 0)
-    region = places[fine[tuple(points.T)].astype(int)]
-    points, region = points[region >= 0], region[region >= 0]
-    expected = np.bincount(region, minlength=len(atlas.indices)) / _POINTS**3
-    return _trilinear(points / _POINTS + corner, region, visit, len(expected)), expected
+    index = np.full(int(atlas.indices.max()) + 1, -1)
+    index[atlas.indices] = np.arange(len(atlas.indices))
+    places = np.argwhere(fine > 0)
+    region = index[fine[tuple(places.T)].astype(int)]
+    places, region = places[region >= 0], region[region >= 0]
+    return _Points(
+        voxels=places / _POINTS + corner,
+        region=region,
+        places=places,
+        shape=shape,
+        affine=fine_affine,
+    )
+
+
+def _read_at(points: _Points, image: Volume, way: sitk.Transform) -> NDArray[np.int32]:
+    """Read labels (V,) at the points, by nearest neighbour."""
+    carried = resample_image(
+        image.data,
+        image.affine,
+        target_to_source=way,
+        target_shape=points.shape,
+        target_affine=points.affine,
+        interpolation="nearest",
+    )
+    return np.asarray(carried[tuple(points.places.T)], dtype=np.int32)
 
 
 def _wide_labels(

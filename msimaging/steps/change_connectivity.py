@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msimaging.bids.sidecars import read_acquisition
 from msimaging.longitudinal.change import connectivity_change, visit_change
-from msimaging.longitudinal.comparability import compare_acquisitions
+from msimaging.longitudinal.comparability import graded_rules
+from msimaging.steps.acquisitions import gate_pair
 from msimaging.steps.changes import (
     CHANGE_COLUMNS,
     TOO_LITTLE_DATA,
@@ -29,7 +30,8 @@ def change_connectivity(
     matrices: Sequence[str],
     variances: Sequence[str],
     networks: Sequence[str],
-    sidecars: Sequence[str],
+    scans: Sequence[Mapping[str, Any]],
+    grades: Mapping[str, str],
     sessions: Sequence[str],
     months: float | None,
     confidence: float,
@@ -44,8 +46,10 @@ def change_connectivity(
     matrices, variances, networks : sequence of str
         Correlations, their variances, network means: baseline and follow-up of the first atlas,
         then of the next.
-    sidecars : sequence of str
-        Acquisition of baseline and follow-up.
+    scans : sequence of mapping
+        Raw files of baseline and follow-up: ``image``, ``sidecars``, ``bval``.
+    grades : mapping
+        How grave a difference between the acquisitions is, by field.
     sessions : sequence of str
         Both visits.
     months : float or None
@@ -55,7 +59,7 @@ def change_connectivity(
     out_matrices, out_errors, out_tables : sequence of str
         Change of each edge, its standard error, change of network means; one an atlas.
     """
-    flags = comparability_flags(compare_acquisitions(*[read_acquisition([p]) for p in sidecars]))
+    flags = comparability_flags(gate_pair(scans, networks[:2], graded_rules(grades)))
     for index, out_matrix in enumerate(out_matrices):
         pair = slice(2 * index, 2 * index + 2)
         (before, labels), (after, _) = (read_matrix(path) for path in matrices[pair])

@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msimaging.bids.sidecars import read_acquisition
+from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.longitudinal.change import visit_change
-from msimaging.longitudinal.comparability import compare_acquisitions
+from msimaging.longitudinal.comparability import graded_rules
 from msimaging.longitudinal.reliability import (
     is_reliable,
     published_repeatability,
     smallest_detectable_change,
 )
+from msimaging.parcellation import Parcellation
+from msimaging.spatial.reorientation import direction_change
+from msimaging.steps.acquisitions import gate_pair
+from msimaging.steps.atlas_files import named_atlas
+from msimaging.steps.carrying import carried_labels
 from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags, known_only
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
-from msimaging.volumes import read_volume, write_volume
+from msimaging.volumes import Volume, read_volume, write_volume
 
 #: Below this FA the radial diffusivity has no tract to be radial to (Wheeler-Kingshott 2009).
 _LOW_ANISOTROPY = 0.2
+#: Beyond this angle in degrees the visits' main directions do not belong together (ibid.).
+_LARGEST_ANGLE = 45.0
+#: Tissues too small for the published repeatability of regions.
+_SMALL = frozenset({"lesion", "rim", "share", "volume"})
+_COLUMNS = {
+    **CHANGE_COLUMNS,
+    "annualised": "Change per year, by the true interval.",
+    "angle": "Median angle between the visits' main directions in the region, degrees.",
+}
 
 
 def change_diffusion(
     *,
     tables: Sequence[str],
     maps: Sequence[str],
-    sidecars: Sequence[str],
+    directions: Sequence[str],
+    scans: Sequence[Mapping[str, Any]],
+    grades: Mapping[str, str],
     measures: Sequence[str],
+    atlases: Sequence[str],
+    own: Mapping[str, Mapping[str, str]],
     months: float | None,
     confidence: float,
     rescan_cov_percent: Mapping[str, float],
     out_tables: Sequence[str],
     out_maps: Sequence[str],
+    out_direction: str,
 ) -> None:
     """Compare two visits region by region and voxel by voxel.
 
@@ -44,10 +64,18 @@ def change_diffusion(
         Region tables: baseline and follow-up of the first atlas, then of the next.
     maps : sequence of str
         Template-space maps: baseline and follow-up of the first measure, then of the next.
-    sidecars : sequence of str
-        Acquisition of baseline and follow-up.
+    directions : sequence of str
+        Main directions in template space of baseline and follow-up.
+    scans : sequence of mapping
+        Raw files of baseline and follow-up: ``image``, ``sidecars``, ``bval``.
+    grades : mapping
+        How grave a difference between the acquisitions is, by field.
     measures : sequence of str
-        The tensor measures.
+        The tensor measures, FA first.
+    atlases : sequence of str
+        Atlases of the tables.
+    own : mapping
+        Files of user atlases.
     months : float or None
         Interval between the visits.
     confidence : float
@@ -55,26 +83,29 @@ def change_diffusion(
     rescan_cov_percent : mapping
         The study's own between-session coefficients of variation; others are published ones.
     out_tables, out_maps : sequence of str
-        One a atlas, one a measure.
+        One an atlas, one a measure.
+    out_direction : str
+        Angle between the main directions.
     """
-    acquisitions = [read_acquisition([path]) for path in sidecars]
-    flags = comparability_flags(compare_acquisitions(*acquisitions))
-    for first, out_table in zip(range(0, len(tables), 2), out_tables, strict=True):
-        pair = tables[first], tables[first + 1]
+    flags = comparability_flags(gate_pair(scans, tables[:2], graded_rules(grades)))
+    angles = _write_direction_change(directions, maps[:2], out_direction)
+    for place, (name, out_table) in enumerate(zip(atlases, out_tables, strict=True)):
+        pair = tables[2 * place], tables[2 * place + 1]
         changes = region_changes(
             read_table(pair[0]),
             read_table(pair[1]),
             months=months,
             confidence=confidence,
             rescan_cov_percent=rescan_cov_percent,
+            angles=_region_angles(named_atlas(name, own), angles),
         )
         changes["flags"] = [";".join(filter(None, (flags, own))) for own in changes["flags"]]
         write_table(out_table, changes)
         describe(
             out_table,
             "Change of tensor measures per region, follow-up minus baseline.",
-            sources=[*pair, *sidecars],
-            columns={name: CHANGE_COLUMNS[name] for name in changes.columns},
+            sources=[*pair, *directions, *(path for scan in scans for path in scan["sidecars"])],
+            columns={name: _COLUMNS[name] for name in changes.columns},
             Months=months,
             Comparability=flags or "no difference found",
         )
@@ -94,6 +125,45 @@ def change_diffusion(
         )
 
 
+def _write_direction_change(directions: Sequence[str], fa: Sequence[str], out_map: str) -> Volume:
+    """Write the angle between the visits' main directions; NaN where either has none."""
+    vectors = [read_volume(path, ndim=4) for path in directions]
+    anisotropy = [read_volume(path, ndim=3).data for path in fa]
+    change = direction_change(
+        *[volume.data for volume in vectors],
+        baseline_fa=anisotropy[0],
+        follow_up_fa=anisotropy[1],
+        min_fa=_LOW_ANISOTROPY,
+    )
+    has_direction = np.minimum(*anisotropy) >= _LOW_ANISOTROPY
+    shown = np.where(has_direction, np.nan_to_num(change.angle), 0.0).astype(np.float32)
+    write_volume(out_map, shown, vectors[0].affine)
+    describe(
+        out_map,
+        f"Angle between the visits' main directions where FA is {_LOW_ANISOTROPY} or more at both.",
+        sources=[*directions, *fa],
+        Units="degree",
+        SkullStripped=True,
+        Model={"Description": "Diffusion tensor"},
+        Resolution="grid of the template",
+    )
+    angle = np.where(has_direction, change.angle, np.nan)
+    return Volume(data=angle, affine=vectors[0].affine)
+
+
+def _region_angles(atlas: Parcellation, angles: Volume) -> dict[str, float]:
+    """Return the median angle of every region, over its voxels that have a direction."""
+    labels = carried_labels(
+        atlas.labels_img, atlas.affine, np.eye(4), angles.data.shape, angles.affine
+    )
+    known = np.isfinite(angles.data)
+    return {
+        str(name): float(np.median(angles.data[inside]))
+        for name, index in zip(atlas.names, atlas.indices, strict=True)
+        if (inside := known & (labels == index)).any()
+    }
+
+
 def region_changes(
     baseline: pd.DataFrame,
     follow_up: pd.DataFrame,
@@ -101,6 +171,7 @@ def region_changes(
     months: float | None,
     confidence: float,
     rescan_cov_percent: Mapping[str, float],
+    angles: Mapping[str, float],
 ) -> pd.DataFrame:
     """Compare two region tables row by row.
 
@@ -114,11 +185,13 @@ def region_changes(
         Coverage of the intervals.
     rescan_cov_percent : mapping
         The study's own between-session coefficients of variation by measure, in per cent.
+    angles : mapping
+        Angle between the visits' main directions of each region, degrees.
 
     Returns
     -------
     DataFrame
-        Columns of ``changes.tsv`` from ``label`` on.
+        Columns of ``changes.tsv`` from ``label`` on, then ``annualised`` and ``angle``.
     """
     both = baseline.merge(follow_up, on=["name", "measure"], suffixes=("_a", "_b"))
     values = both["value_a"].to_numpy(float), both["value_b"].to_numpy(float)
@@ -146,22 +219,38 @@ def region_changes(
             "sdc": sdc,
             "detectable": known_only(change.detectable, change.standard_error),
             "reliable": known_only(is_reliable(change, sdc), sdc),
-            "flags": _region_flags(both, rescan_cov_percent),
+            "flags": _region_flags(both, rescan_cov_percent, angles),
+            "annualised": change.annualised,
+            "angle": [angles.get(str(name), np.nan) for name in both["name"]],
         }
     )
 
 
 def _rescan_cov(measure: str, own: Mapping[str, float]) -> float:
-    return own[measure] if measure in own else published_repeatability(measure).cov_percent
+    """Return the rescan's coefficient of variation; NaN where none is known."""
+    base, _, tissue = measure.partition("-")
+    if base not in SCALAR_METRICS or tissue in _SMALL:
+        # repeatability is published for large regions of whole tissue only
+        return np.nan
+    return own[base] if base in own else published_repeatability(base).cov_percent
 
 
-def _region_flags(both: pd.DataFrame, own: Mapping[str, float]) -> list[str]:
-    anisotropy = both[both["measure"] == "fa"].set_index("name")[["value_a", "value_b"]]
-    low = set(anisotropy.index[anisotropy.min(axis=1) < _LOW_ANISOTROPY])
+def _region_flags(
+    both: pd.DataFrame, own: Mapping[str, float], angles: Mapping[str, float]
+) -> list[str]:
+    anisotropy = both[both["measure"].str.partition("-")[0] == "fa"]
+    lowest = anisotropy[["value_a", "value_b"]].min(axis=1)
+    tissue = anisotropy["measure"].str.partition("-")[2]
+    named = zip(anisotropy["name"], tissue, lowest, strict=True)
+    low = {(name, kind) for name, kind, fa in named if fa < _LOW_ANISOTROPY}
     flags = []
     for name, measure in zip(both["name"], both["measure"], strict=True):
-        found = [] if measure in own else ["published-sdc"]
-        if measure in {"rd", "ad"} and name in low:
-            found.append("fa-below-0.2")
+        base, _, tissue_of = measure.partition("-")
+        published = base in SCALAR_METRICS and base not in own and tissue_of not in _SMALL
+        found = ["published-sdc"] if published else []
+        if base in {"rd", "ad"} and (name, tissue_of) in low:
+            found.append("low-fa")
+        if base in {"rd", "ad"} and angles.get(str(name), 0.0) > _LARGEST_ANGLE:
+            found.append("direction")
         flags.append(";".join(found))
     return flags

@@ -59,6 +59,24 @@ def known_only(verdicts: NDArray[np.bool_], basis: NDArray[np.float64]) -> NDArr
     return known
 
 
+def differing_in_all(flags: Iterable[object]) -> list[str]:
+    """Return the fields in which the visits of every patient differ.
+
+    Parameters
+    ----------
+    flags : iterable
+        Cells of the column ``flags``, one or more a patient; missing cells count as empty.
+
+    Returns
+    -------
+    list of str
+        The effect of such a field cannot be told from the effect of time.
+    """
+    cells = [set(str(cell).split(";")) for cell in flags]
+    common = set.intersection(*cells) if cells else set()
+    return sorted(flag.removeprefix("differs:") for flag in common if flag.startswith("differs:"))
+
+
 def comparability_flags(findings: Iterable[Finding]) -> str:
     """Put differences between two acquisitions into one cell of a table.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from msimaging.bids.layout import TEMPLATE
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
@@ -16,18 +18,29 @@ from msimaging.diffusion.tensor import tensor_volumes
 from msimaging.diffusion.uncertainty import wild_bootstrap
 from msimaging.gradient_files import read_numbers
 from msimaging.parcellation import Parcellation
+from msimaging.spatial.transforms import from_matrix
 from msimaging.steps.atlas_files import named_atlas
-from msimaging.steps.carrying import carry_weights, visit_to_template
+from msimaging.steps.carrying import (
+    TISSUES,
+    Tissues,
+    carry_tissues,
+    carry_weights,
+    visit_to_template,
+)
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
-from msimaging.volumes import read_labels, read_volume
+from msimaging.volumes import Volume, read_labels, read_volume
+from msimaging.xfms import read_midpoint
 
+#: Label of the tissues of the whole atlas, and of the volume of all lesions.
+ALL_REGIONS, ALL_LESIONS = "all regions", "all lesions"
 #: Edge, in voxels, of the cubes within which a scanner's reconstruction ties the noise together.
 _NOISE_BLOCK = 3
 REGION_COLUMNS = {
     "index": "Label of the region in the atlas.",
     "name": "Region.",
-    "measure": "fa, md, ad or rd.",
+    "measure": "fa, md, ad or rd; with -lesion, -rim or -nawm in that tissue only; lesion-share; "
+    "lesion-volume.",
     "value": "Mean over the region in the brain, weighted by each voxel's share of it.",
     "se": "Standard error of the mean from the noise of this scan (wild bootstrap).",
     "units": "Unit of value and se.",
@@ -46,10 +59,13 @@ def measure_diffusion(
     midpoint: str,
     to_template: str,
     session: str,
+    lesions: Sequence[str],
+    tissue: Sequence[str],
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
     n_samples: int,
     seed: int,
+    settings: str,
     out_tables: Sequence[str],
 ) -> None:
     """Carry each atlas to the visit's grid and average the maps over its regions.
@@ -64,12 +80,16 @@ def measure_diffusion(
         Rigid poses of the visits, and the way from their midpoint to the template.
     session : str
         The visit.
+    lesions, tissue : sequence of str
+        Lesion mask of the visit and tissue image of the patient; empty where lesions are unknown.
     atlases : sequence of str
         Their names.
     own : mapping
         Files of user atlases.
     n_samples, seed : int
         Resamples of the wild bootstrap and where their random numbers start.
+    settings : str
+        Digest of the settings behind the table: visits are compared only when theirs are equal.
     out_tables : sequence of str
         One an atlas.
     """
@@ -80,64 +100,147 @@ def measure_diffusion(
     gtab = gradient_table(bvals[used], bvecs_fsl_to_ras(bvecs_fsl[used], series.affine))
     scalar_maps = {name: read_volume(path, ndim=3).data for name, path in maps.items()}
     way = visit_to_template(to_template, midpoint, session)
+    tissues = _tissues(lesions, tissue, midpoint, session)
     for name, out_table in zip(atlases, out_tables, strict=True):
-        atlas = named_atlas(name, own)
-        weights, expected = carry_weights(atlas, series, way)
-        touched = np.asarray(weights.sum(axis=0)).reshape(brain.shape) > 0
+        regions = _regions(named_atlas(name, own), series, way, tissues)
+        touched = np.asarray(regions.weights.sum(axis=0)).reshape(brain.shape) > 0
         errors = wild_bootstrap(
             series.data[..., used],
             gtab,
             brain & touched,
-            region_weights=weights,
+            region_weights=regions.weights,
             n_samples=n_samples,
             seed=seed,
             block_voxels=_NOISE_BLOCK,
         )
-        table = pd.concat(
-            [
-                _measured(
-                    measure,
-                    values[brain],
-                    atlas=atlas,
-                    weights=weights[:, np.flatnonzero(brain)],
-                    expected=expected,
-                ).assign(se=errors.regions[measure])
-                for measure, values in scalar_maps.items()
-            ]
-        )
+        measured = [
+            _measured(measure, values[brain], errors.regions[measure], regions, brain)
+            for measure, values in scalar_maps.items()
+        ]
+        table = pd.concat([*measured, *regions.of_lesions])
         write_table(out_table, table[list(REGION_COLUMNS)])
         describe(
             out_table,
             "Tensor measures per region.",
-            sources=[image, bval, bvec, mask, *maps.values(), midpoint, to_template],
+            sources=[
+                image,
+                bval,
+                bvec,
+                mask,
+                *maps.values(),
+                midpoint,
+                to_template,
+                *lesions,
+                *tissue,
+            ],
             columns=REGION_COLUMNS,
             AtlasSpace=TEMPLATE,
             MeasuredIn="grid of the visit; regions carried as points, read trilinearly",
             BootstrapSamples=n_samples,
             Seed=seed,
+            Settings=settings,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Regions:
+    """Rows of the table: regions, and their tissues where lesions are known."""
+
+    index: NDArray[np.int64]
+    names: list[str]
+    tissue: list[str]
+    weights: csr_array
+    expected: NDArray[np.float64]
+    of_lesions: list[pd.DataFrame]
+
+
+def _tissues(
+    lesions: Sequence[str], tissue: Sequence[str], midpoint: str, session: str
+) -> Tissues | None:
+    if not lesions:
+        return None
+    (mask,), (image,) = lesions, tissue
+    back = np.linalg.inv(read_midpoint(midpoint)[session])
+    return Tissues(
+        image=read_labels(image), visit_to_midpoint=from_matrix(back), lesions=read_labels(mask)
+    )
+
+
+def _regions(
+    atlas: Parcellation, visit: Volume, way: sitk.Transform, tissues: Tissues | None
+) -> _Regions:
+    weights, expected = carry_weights(atlas, visit, way)
+    index, names = np.asarray(atlas.indices), [str(name) for name in atlas.names]
+    if tissues is None:
+        return _Regions(
+            index=index,
+            names=names,
+            tissue=[""] * len(names),
+            weights=weights,
+            expected=expected,
+            of_lesions=[],
+        )
+    divided = carry_tissues(atlas, visit, way, tissues=tissues)
+    present = divided.expected > 0
+    kinds = [f"-{kind}" for _ in range(len(names) + 1) for kind in TISSUES]
+    divided_names = [name for name in (ALL_REGIONS, *names) for _ in TISSUES]
+    chosen = np.flatnonzero(present)
+    return _Regions(
+        index=np.concatenate([index, np.repeat([0, *index], len(TISSUES))[chosen]]),
+        names=[*names, *(divided_names[place] for place in chosen)],
+        tissue=[*([""] * len(names)), *(kinds[place] for place in chosen)],
+        weights=csr_array(vstack([weights, divided.weights[chosen]])),
+        expected=np.concatenate([expected, divided.expected[chosen]]),
+        of_lesions=[_lesion_rows(atlas, divided.lesion_share, expected, tissues.lesions)],
+    )
+
+
+def _lesion_rows(
+    atlas: Parcellation, share: NDArray[np.float64], expected: NDArray[np.float64], mask: Volume
+) -> pd.DataFrame:
+    """Return the share of every region that is lesion, and the volume of all lesions."""
+    volume = float((mask.data > 0).sum() * np.prod(mask.voxel_sizes))
+    shares = pd.DataFrame(
+        {
+            "index": atlas.indices,
+            "name": atlas.names,
+            "measure": "lesion-share",
+            "value": share,
+            "units": "1",
+            "n_voxels": expected,
+        }
+    )
+    whole = {
+        "index": 0,
+        "name": ALL_LESIONS,
+        "measure": "lesion-volume",
+        "value": volume,
+        "units": "mm3",
+    }
+    return pd.concat([shares, pd.DataFrame([whole])]).assign(se=np.nan)
 
 
 def _measured(
     measure: str,
     values: NDArray[np.float32],
-    *,
-    atlas: Parcellation,
-    weights: csr_array,
-    expected: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    regions: _Regions,
+    brain: NDArray[np.bool_],
 ) -> pd.DataFrame:
-    """Average a map (V,) in the brain with the weights (P, V) of each region."""
+    """Average a map (V,) in the brain with the weights of each region."""
+    weights = regions.weights[:, np.flatnonzero(brain)]
     present = np.asarray(weights.sum(axis=1)).ravel()
     sums = weights @ values.astype(np.float64)
     mean = np.divide(sums, present, out=np.full(len(sums), np.nan), where=present > 0)
     return pd.DataFrame(
         {
-            "index": atlas.indices,
-            "name": atlas.names,
-            "measure": measure,
+            "index": regions.index,
+            "name": regions.names,
+            "measure": [f"{measure}{tissue}" for tissue in regions.tissue],
             "value": mean,
+            "se": np.where(present > 0, errors, np.nan),
             "units": SCALAR_METRICS[measure].units or "1",
             "n_voxels": present,
-            "coverage": present / expected,
+            "coverage": present / regions.expected,
         }
     )

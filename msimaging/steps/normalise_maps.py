@@ -8,6 +8,7 @@ import numpy as np
 
 from msimaging.atlases.templates import template_grid
 from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.spatial.reorientation import normalise_tensors
 from msimaging.spatial.resampling import resample_image
 from msimaging.steps.carrying import template_to_visit
 from msimaging.steps.records import describe
@@ -18,12 +19,15 @@ def normalise_maps(
     *,
     maps: Sequence[str],
     measures: Sequence[str],
+    tensor: str,
     mask: str,
     midpoint: str,
     from_template: str,
     session: str,
     resolution: int,
     out_maps: Sequence[str],
+    out_tensor: str,
+    out_direction: str,
 ) -> None:
     """Bring a visit's maps to the template with all transforms composed.
 
@@ -33,6 +37,8 @@ def normalise_maps(
         Maps on the visit's grid.
     measures : sequence of str
         Their measures, in the same order.
+    tensor : str
+        Tensor components on the visit's grid.
     mask : str
         Brain mask of the visit; outside it the results are 0.
     midpoint, from_template : str
@@ -43,6 +49,8 @@ def normalise_maps(
         Voxel size of the result in mm.
     out_maps : sequence of str
         Results, in the same order.
+    out_tensor, out_direction : str
+        Tensor turned by the finite strain, and main direction preserved along the tissue.
     """
     shape, affine = template_grid(resolution=resolution)
     way = template_to_visit(from_template, midpoint, session)
@@ -77,4 +85,25 @@ def normalise_maps(
             Resolution=f"{resolution:g} mm isotropic, cubic B-spline, resampled once",
             SkullStripped=True,
             Model={"Description": "Diffusion tensor"},
+        )
+    image = read_volume(tensor, ndim=4)
+    turned = normalise_tensors(
+        image.data, image.affine, target_to_source=way, target_affine=affine, mask=inside
+    )
+    write_volume(out_tensor, turned.components.astype(np.float32), affine)
+    write_volume(out_direction, turned.directions.astype(np.float32), affine)
+    for path, text, kind in (
+        (out_tensor, "Tensor components, turned by the finite strain.", "tensor"),
+        (out_direction, "Main direction, turned by preservation of principal direction.", "vector"),
+    ):
+        describe(
+            path,
+            text,
+            sources=[tensor, mask, midpoint, from_template],
+            Units="mm2/s" if kind == "tensor" else "1",
+            Resolution=f"{resolution:g} mm isotropic, linear per component, resampled once",
+            SkullStripped=True,
+            Model={"Description": "Diffusion tensor"},
+            FoldedVoxels=turned.n_folded,
+            OrientationEncoding={"EncodingAxis": 3, "Reference": "scanner", "Type": kind},
         )

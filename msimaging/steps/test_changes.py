@@ -15,6 +15,7 @@ from msimaging.statistics.inference import (
     paired_effect,
     sign_flip_test,
 )
+from msimaging.steps.changes import differing_in_all
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 
@@ -73,9 +74,13 @@ def test_changes(
         differences = group.pivot_table(
             index="participant_id", columns="label", values="change", sort=False, dropna=False
         )
-        rows += family_results(
+        tested = family_results(
             differences, identity, adjustment=adjustment, confidence=confidence, seed=seed
         )
+        confounded = [f"confounded:{field}" for field in differing_in_all(group["flags"])]
+        for row in tested:
+            row["flags"] = ";".join([row["flags"], *confounded])
+        rows += tested
     write_table(out_table, pd.DataFrame(rows, columns=list(RESULT_COLUMNS)))
     describe(
         out_table,

@@ -27,6 +27,7 @@ from msimaging.reporting.flow import ModalitySteps, flow_numbers
 from msimaging.reporting.methods import methods_text
 from msimaging.reporting.pages import report_pages
 from msimaging.reporting.viewer import niivue_source
+from msimaging.steps.report_comparability import comparability_section
 from msimaging.steps.report_methods import step_records
 from msimaging.tables import read_json, read_table, sidecar_of
 from msimaging.volumes import read_volume, whole_file
@@ -138,6 +139,7 @@ def _cohort(
     )
     return (
         SectionContent(title="Patients", figures=(diagram,)),
+        comparability_section(tables["changes"], tables["ledger"]),
         SectionContent(
             title="Change over patients",
             paragraphs=(

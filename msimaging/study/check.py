@@ -29,9 +29,9 @@ from msimaging.diffusion.orientation import ORIENTATION_RULE
 from msimaging.errors import ComputationError, ConfigError, Finding, InputError
 from msimaging.gradient_files import read_numbers
 from msimaging.grids import check_finite
-from msimaging.longitudinal.comparability import compare_acquisitions
 from msimaging.provenance import code_digest
 from msimaging.settings import read_settings
+from msimaging.study.comparing import PairReport, compare_visits, write_incomparable
 from msimaging.volumes import Volume, read_volume
 
 #: Results of earlier checks, so that a scan is read again only when it changed.
@@ -63,15 +63,18 @@ class StudyReport:
         Faults of the settings and the tables; nothing can be started with them.
     scans : tuple of ScanReport
         One for each scan listed.
-    comparability : tuple of (str, Finding)
-        Differences between the visits of a patient, by patient.
+    comparability : tuple of PairReport
+        Differences between the visits of each pair.
+    cohort : tuple of (str, Finding)
+        By modality, why the scanner's effect cannot be told from the visit's.
     ratings : tuple of Rating
         What people think of single scans.
     """
 
     faults: tuple[Finding, ...]
     scans: tuple[ScanReport, ...] = ()
-    comparability: tuple[tuple[str, Finding], ...] = ()
+    comparability: tuple[PairReport, ...] = ()
+    cohort: tuple[tuple[str, Finding], ...] = ()
     ratings: tuple[Rating, ...] = ()
 
     @property
@@ -83,6 +86,11 @@ class StudyReport:
     def refused(self) -> tuple[ScanReport, ...]:
         """Return the scans that cannot be used."""
         return tuple(report for report in self.scans if not report.usable)
+
+    @property
+    def incomparable(self) -> tuple[PairReport, ...]:
+        """Return the pairs of visits that must not be compared."""
+        return tuple(report for report in self.comparability if report.blocking)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -99,8 +107,17 @@ class StudyReport:
                 for report in self.scans
             ],
             "comparability": [
-                {"participant_id": patient, **asdict(finding)}
-                for patient, finding in self.comparability
+                {
+                    "participant_id": report.pair.participant_id,
+                    "pair": report.pair.name,
+                    "modality": report.modality,
+                    **asdict(finding),
+                }
+                for report in self.comparability
+                for finding in report.findings
+            ],
+            "cohort": [
+                {"modality": modality, **asdict(finding)} for modality, finding in self.cohort
             ],
             "ratings": [asdict(rating) for rating in self.ratings],
         }
@@ -143,12 +160,20 @@ def check_study(study: Path) -> StudyReport:
     if settings["diffusion"]["gradients"] != "stop":
         reports = [_with_axes_allowed(report) for report in reports]
     write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
-    # pairs of a faulty table mean nothing
-    compared = () if faults else _comparisons(root, visits, scans, settings, reports)
+    if faults:  # pairs of a faulty table mean nothing
+        return StudyReport(
+            faults=tuple(faults), scans=tuple(reports), ratings=tuple(rated.values())
+        )
+    bad = {(r.participant_id, r.session_id, r.modality) for r in reports if not r.usable}
+    compared, confounded = compare_visits(
+        visits, bad, settings, files=lambda path: _files(root, scans[path])
+    )
+    write_incomparable(study, compared)
     return StudyReport(
-        faults=tuple(faults),
+        faults=(),
         scans=tuple(reports),
         comparability=tuple(compared),
+        cohort=tuple(confounded),
         ratings=tuple(rated.values()),
     )
 
@@ -340,31 +365,6 @@ def _check_gradients(
         rule = "a diffusion series must show a head whose gradients can be checked"
         remedy = "Look at the images; convert the scan again, or exclude the visit in visits.tsv."
         return [Finding(where=files["image"], rule=rule, found=str(error), remedy=remedy)]
-
-
-def _comparisons(
-    root: Path,
-    visits: Visits,
-    scans: Mapping[str, Scan],
-    settings: Mapping[str, Any],
-    reports: Iterable[ScanReport],
-) -> Iterable[tuple[str, Finding]]:
-    bad = {(r.participant_id, r.session_id, r.modality) for r in reports if not r.usable}
-    for modality in MODALITIES:
-        kept = Visits(
-            rows=tuple(
-                visit
-                for visit in visits.having(modality).rows
-                if (visit.participant_id, visit.session_id, modality) not in bad
-            )
-        )
-        for pair in kept.pairs(settings["pairs"]):
-            both = [
-                read_acquisition([root / name for name in scans[str(v.scan(modality))].sidecars])
-                for v in (pair.baseline, pair.follow_up)
-            ]
-            for finding in compare_acquisitions(*both):
-                yield f"{pair.participant_id} {pair.name} {modality}", finding
 
 
 class _Memory:

@@ -12,7 +12,7 @@ from msimaging.bids.resources import (
     request_minutes,
     work_on,
 )
-from msimaging.provenance import code_digest
+from msimaging.provenance import code_digest, settings_digest, version
 from msimaging.settings import validated
 
 # one thread per job gives the same bytes everywhere; jobs themselves run side by side
@@ -90,6 +90,14 @@ def minutes(step, modality=None):
     return runtime
 
 
+def made_by(*sections):
+    """Version and digest of the settings that visits must share to be compared."""
+    chosen = {
+        name: SETTINGS[name] for name in (*sections, "atlases", "spatial", "seed")
+    }
+    return {"version": version(), "settings": settings_digest(chosen)}
+
+
 def raw_dwi(wildcards):
     return PLAN.raw("dwi", wildcards.sub, wildcards.ses)
 
@@ -118,6 +126,25 @@ def of_pair(modality, key, *, each=None, **fixed):
     return files
 
 
+def scans_of_pair(modality):
+    """Params function: raw files of both scans of a pair, baseline first."""
+
+    def scans(wildcards):
+        return PLAN.raw_of_pair(modality, wildcards.sub, wildcards.pair)
+
+    return scans
+
+
+def raw_of_pair(modality):
+    """Input function: what the comparability gate reads of both scans."""
+
+    def files(wildcards):
+        both = PLAN.raw_of_pair(modality, wildcards.sub, wildcards.pair)
+        return [path for scan in both for path in [scan["image"], *scan["sidecars"]]]
+
+    return files
+
+
 def of_patient(modality, key, **fixed):
     """Input function: one output for every visit of a patient."""
 
@@ -138,6 +165,80 @@ def of_patient_atlases(key, **fixed):
         ]
 
     return files
+
+
+def founders(modality):
+    """Params function: the sessions that make a patient's midpoint space."""
+    return lambda wildcards: PLAN.founders(modality, wildcards.sub)
+
+
+def of_founders(modality, key, **fixed):
+    """Input function: one output for each visit that makes the midpoint space."""
+
+    def files(wildcards):
+        sub = wildcards.sub
+        return [
+            output(key, sub=sub, ses=ses, **fixed)
+            for ses in PLAN.founders(modality, sub)
+        ]
+
+    return files
+
+
+def lesions_of_founders(modality):
+    """Input function: lesion masks of those visits, none where a visit has no mask."""
+
+    def files(wildcards):
+        sub = wildcards.sub
+        return PLAN.lesion_masks(modality, sub, PLAN.founders(modality, sub))
+
+    return files
+
+
+def lesions_of_patient(modality):
+    """Input function: lesion masks of all visits, none where a visit has no mask."""
+    return lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub)
+
+
+def lesion_of_visit(modality):
+    """Input function: the lesion mask of one visit, none where lesions are not used."""
+    return lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub, [wildcards.ses])
+
+
+def tissue_of_patient(wildcards):
+    masks = PLAN.lesion_masks("dwi", wildcards.sub)
+    return [output("lesion_tissue", sub=wildcards.sub)] if masks else []
+
+
+def lesions_of_pair(wildcards):
+    sessions = sessions_of_pair("dwi")(wildcards)
+    return PLAN.lesion_masks("dwi", wildcards.sub, sessions)
+
+
+def poses_of_pair(modality):
+    """Input function: where the poses of both visits stand."""
+
+    def files(wildcards):
+        return PLAN.poses(
+            modality, wildcards.sub, sessions_of_pair(modality)(wildcards)
+        )
+
+    return files
+
+
+def poses_of_patient(modality):
+    """Input function: where the poses of all visits stand."""
+
+    def files(wildcards):
+        sub = wildcards.sub
+        return PLAN.poses(modality, sub, PLAN.sessions(modality, sub))
+
+    return files
+
+
+def pose(modality, **fixed):
+    """Input function: where the pose of one visit stands."""
+    return lambda wildcards: PLAN.pose(modality, wildcards.sub, wildcards.ses, **fixed)
 
 
 def sessions_of_patient(modality):

@@ -57,8 +57,9 @@ rule fit_tensor:
 
 rule build_dwi_space:
     input:
-        images=of_patient("dwi", "tensor_map", param="fa"),
-        masks=of_patient("dwi", "dwi_mask"),
+        images=of_founders("dwi", "tensor_map", param="fa"),
+        masks=of_founders("dwi", "dwi_mask"),
+        lesions=lesions_of_founders("dwi"),
     output:
         midpoint=output("dwi_midpoint"),
         template=output("dwi_template"),
@@ -74,12 +75,57 @@ rule build_dwi_space:
         runtime=minutes("build_space", "dwi"),
     params:
         code=code("build_space"),
-        sessions=sessions_of_patient("dwi"),
+        sessions=founders("dwi"),
         contrast="white matter",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
         seed=SETTINGS["seed"],
     script:
         "../scripts/build_space.py"
+
+
+rule join_dwi_space:
+    input:
+        image=output("tensor_map", param="fa"),
+        mask=rules.preprocess_dwi.output.mask,
+        template=rules.build_dwi_space.output.template,
+    output:
+        pose=output("dwi_pose"),
+    log:
+        log("join_dwi_space", "sub", "ses"),
+    benchmark:
+        benchmark("join_dwi_space", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("build_space"),
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/join_space.py"
+
+
+rule split_tissue:
+    input:
+        lesions=lesions_of_patient("dwi"),
+        midpoints=poses_of_patient("dwi"),
+        template=rules.build_dwi_space.output.template,
+    output:
+        image=output("lesion_tissue"),
+    log:
+        log("split_tissue", "sub"),
+    benchmark:
+        benchmark("split_tissue", "sub")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("split_tissue"),
+        sessions=sessions_of_patient("dwi"),
+        rim_mm=SETTINGS["spatial"]["lesion_rim_mm"],
+    script:
+        "../scripts/split_tissue.py"
 
 
 rule measure_diffusion:
@@ -89,7 +135,9 @@ rule measure_diffusion:
         bvec=rules.preprocess_dwi.output.bvec,
         mask=rules.preprocess_dwi.output.mask,
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
-        midpoint=rules.build_dwi_space.output.midpoint,
+        midpoint=pose("dwi"),
+        lesions=lesion_of_visit("dwi"),
+        tissue=tissue_of_patient,
         to_template=rules.build_dwi_space.output.to_template,
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
@@ -111,6 +159,7 @@ rule measure_diffusion:
         measures=TENSOR_MEASURES,
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
+        made_by=made_by("diffusion"),
     script:
         "../scripts/measure_diffusion.py"
 
@@ -118,11 +167,14 @@ rule measure_diffusion:
 rule normalise_maps:
     input:
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
+        tensor=rules.fit_tensor.output.tensor,
         mask=rules.preprocess_dwi.output.mask,
-        midpoint=rules.build_dwi_space.output.midpoint,
+        midpoint=pose("dwi"),
         from_template=rules.build_dwi_space.output.from_template,
     output:
         maps=[output("tensor_map_template", param=param) for param in TENSOR_MEASURES],
+        tensor=output("tensor_template"),
+        direction=output("direction_template"),
     log:
         log("normalise_maps", "sub", "ses"),
     benchmark:

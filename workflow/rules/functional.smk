@@ -23,8 +23,9 @@ rule preprocess_bold:
 
 rule build_bold_space:
     input:
-        images=of_patient("bold", "bold_reference", task=TASK),
-        masks=of_patient("bold", "bold_mask", task=TASK),
+        images=of_founders("bold", "bold_reference", task=TASK),
+        masks=of_founders("bold", "bold_mask", task=TASK),
+        lesions=lesions_of_founders("bold"),
     output:
         midpoint=output("bold_midpoint", task=TASK),
         template=output("bold_template", task=TASK),
@@ -40,12 +41,34 @@ rule build_bold_space:
         runtime=minutes("build_space", "bold"),
     params:
         code=code("build_space"),
-        sessions=sessions_of_patient("bold"),
+        sessions=founders("bold"),
         contrast="bright fluid",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
         seed=SETTINGS["seed"],
     script:
         "../scripts/build_space.py"
+
+
+rule join_bold_space:
+    input:
+        image=rules.preprocess_bold.output.reference,
+        mask=rules.preprocess_bold.output.mask,
+        template=rules.build_bold_space.output.template,
+    output:
+        pose=output("bold_pose", task=TASK),
+    log:
+        log("join_bold_space", "sub", "ses"),
+    benchmark:
+        benchmark("join_bold_space", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("build_space"),
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/join_space.py"
 
 
 rule extract_parcels:
@@ -54,7 +77,7 @@ rule extract_parcels:
         sidecar=rules.preprocess_bold.output.sidecar,
         mask=rules.preprocess_bold.output.mask,
         motion=rules.preprocess_bold.output.motion,
-        midpoint=rules.build_bold_space.output.midpoint,
+        midpoint=pose("bold", task=TASK),
         to_template=rules.build_bold_space.output.to_template,
         atlases=atlas_files(PLAN.functional_atlases),
     output:
@@ -143,6 +166,7 @@ rule connect_parcels:
         runtime=minutes("connect_parcels", "bold"),
     params:
         code=code("connect_parcels"),
+        made_by=made_by("functional"),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
         strategies=PLAN.strategies,

@@ -2,13 +2,16 @@ rule change_diffusion:
     input:
         tables=of_pair("dwi", "tensor_regions", each=("atlas", PLAN.diffusion_atlases)),
         maps=of_pair("dwi", "tensor_map_template", each=("param", TENSOR_MEASURES)),
-        sidecars=of_pair("dwi", "dwi_sidecar"),
+        directions=of_pair("dwi", "direction_template"),
+        atlases=atlas_files(PLAN.diffusion_atlases),
+        scans=raw_of_pair("dwi"),
     output:
         tables=[
             output("tensor_region_change", atlas=atlas)
             for atlas in PLAN.diffusion_atlases
         ],
         maps=[output("tensor_map_change", param=param) for param in TENSOR_MEASURES],
+        direction=output("direction_change"),
     log:
         log("change_diffusion", "sub", "pair"),
     benchmark:
@@ -19,12 +22,38 @@ rule change_diffusion:
         runtime=minutes("change_diffusion", "dwi"),
     params:
         code=code("change_diffusion"),
+        scans=scans_of_pair("dwi"),
+        grades=SETTINGS["comparability"],
         measures=TENSOR_MEASURES,
+        atlases=PLAN.diffusion_atlases,
+        own=SETTINGS["atlases"]["files"],
         months=months_of_pair("dwi"),
         confidence=SETTINGS["statistics"]["confidence"],
         rescan_cov_percent=SETTINGS["statistics"]["rescan_cov_percent"],
     script:
         "../scripts/change_diffusion.py"
+
+
+rule change_lesions:
+    input:
+        lesions=lesions_of_pair,
+        midpoints=poses_of_pair("dwi"),
+        template=rules.build_dwi_space.output.template,
+    output:
+        table=output("lesion_change"),
+    log:
+        log("change_lesions", "sub", "pair"),
+    benchmark:
+        benchmark("change_lesions", "sub", "pair")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code("change_lesions"),
+        sessions=sessions_of_pair("dwi"),
+    script:
+        "../scripts/change_lesions.py"
 
 
 rule change_connectivity:
@@ -45,7 +74,7 @@ rule change_connectivity:
         networks=of_pair(
             "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
         ),
-        sidecars=of_pair("bold", "bold_sidecar", task=TASK),
+        scans=raw_of_pair("bold"),
     output:
         errors=[
             output("connectivity_change_error", task=TASK, atlas=atlas)
@@ -70,6 +99,8 @@ rule change_connectivity:
     params:
         code=code("change_connectivity"),
         sessions=sessions_of_pair("bold"),
+        scans=scans_of_pair("bold"),
+        grades=SETTINGS["comparability"],
         months=months_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],
     script:

@@ -8,6 +8,7 @@ with job_log(snakemake.log[0]):
         images=snakemake.input.images,
         masks=snakemake.input.masks,
         sessions=snakemake.params.sessions,
+        lesions=snakemake.input.lesions,
         contrast=snakemake.params.contrast,
         working_resolution=snakemake.params.working_resolution,
         seed=snakemake.params.seed,

@@ -7,11 +7,16 @@ with job_log(snakemake.log[0]):
     change_diffusion(
         tables=snakemake.input.tables,
         maps=snakemake.input.maps,
-        sidecars=snakemake.input.sidecars,
+        scans=snakemake.params.scans,
+        grades=snakemake.params.grades,
+        directions=snakemake.input.directions,
         measures=snakemake.params.measures,
+        atlases=snakemake.params.atlases,
+        own=snakemake.params.own,
         months=snakemake.params.months,
         confidence=snakemake.params.confidence,
         rescan_cov_percent=snakemake.params.rescan_cov_percent,
         out_tables=snakemake.output.tables,
         out_maps=snakemake.output.maps,
+        out_direction=snakemake.output.direction,
     )

@@ -13,9 +13,12 @@ with job_log(snakemake.log[0]):
         midpoint=snakemake.input.midpoint,
         to_template=snakemake.input.to_template,
         session=snakemake.wildcards.ses,
+        lesions=snakemake.input.lesions,
+        tissue=snakemake.input.tissue,
         atlases=snakemake.params.atlases,
         own=snakemake.params.own,
         n_samples=snakemake.params.n_samples,
         seed=snakemake.params.seed,
+        settings=snakemake.params.made_by["settings"],
         out_tables=snakemake.output.tables,
     )

@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from msimaging.statistics.inference import adjust_p_values
+from msimaging.steps.changes import differing_in_all
+from msimaging.steps.report_comparability import comparability_section
 from msimaging.steps.test_changes import family_results
 
 IDENTITY = {
@@ -36,3 +38,43 @@ def test_a_test_that_cannot_reach_the_level_says_so() -> None:
     assert of_few["p_floor"] == 0.25
     assert of_many["flags"] == "uncontrolled"
     assert of_many["model"] == "paired change ses-a to ses-b"
+
+
+def changes_of(*pairs: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "modality": "dwi",
+            "participant_id": [sub for sub, _ in pairs],
+            "baseline": "ses-a",
+            "follow_up": "ses-b",
+            "flags": [flags for _, flags in pairs],
+        }
+    )
+
+
+LEDGER = pd.DataFrame(
+    {
+        "step": ["change of bold", "fit_tensor"],
+        "participant_id": ["sub-3", "sub-3"],
+        "session_id": ["aToB", "ses-a"],
+        "state": ["excluded", "done"],
+        "reason": ["VoxelSize: 3 then 2", ""],
+    }
+)
+
+
+def test_what_differs_in_every_patient_cannot_be_told_from_time() -> None:
+    software = "differs:SoftwareVersions"
+    everyone = changes_of(
+        ("sub-1", f"{software};low-fa"), ("sub-2", f"differs:EchoTime;{software}")
+    )
+    assert differing_in_all(everyone["flags"]) == ["SoftwareVersions"]
+    assert differing_in_all([software, np.nan]) == []
+    assert differing_in_all([]) == []
+    section = comparability_section(everyone, LEDGER)
+    assert section.paragraphs[0].startswith("2 of 2 compared pairs of scans differ")
+    assert "1 pairs were not compared" in section.paragraphs[0]
+    assert "not estimable" in section.paragraphs[1]
+    assert section.tables[1].table["reason"].tolist() == ["VoxelSize: 3 then 2"]
+    one = changes_of(("sub-1", software), ("sub-2", "published-sdc"))
+    assert len(comparability_section(one, LEDGER).paragraphs) == 1
