@@ -61,7 +61,8 @@ class _Step:
     """A rule of the workflow: what its jobs are one for, and a file that stands for its results.
 
     ``wildcards`` are those of the rule's log; ``exists`` tells whether there is a
-    job at all. Every rule has a line in `STEPS` (a test holds that).
+    job at all, ``applies`` whether there is one for these values. Every rule has a line in
+    `STEPS` (a test holds that).
     """
 
     rule: str
@@ -69,6 +70,15 @@ class _Step:
     wildcards: tuple[str, ...]
     output: str
     exists: Callable[[Plan], object] = lambda plan: plan
+    applies: Callable[[Plan, Mapping[str, str]], object] = lambda plan, _case: plan
+
+
+def _joins(modality: Modality) -> Callable[[Plan, Mapping[str, str]], object]:
+    return lambda plan, case: case["ses"] not in plan.founders(modality, case["sub"])
+
+
+def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
+    return plan.lesion_masks("dwi", case["sub"])
 
 
 _VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
@@ -78,6 +88,9 @@ STEPS = (
     _Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
     _Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
     _Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
+    _Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
+    _Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
+    _Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
     _Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
     _Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
     _Step("preprocess_bold", "bold", _VISIT, "bold"),
@@ -85,6 +98,7 @@ STEPS = (
     _Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
     _Step("connect_parcels", "bold", _VISIT, "denoised"),
     _Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
+    _Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
     _Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
     _Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
     _Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
@@ -199,7 +213,7 @@ def _cases(plan: Plan, step: _Step) -> Iterator[dict[str, str]]:
     for name, values in (("atlas", _atlases(plan, step)), ("param", _drawn(plan))):
         if name in step.wildcards:
             cases = [{**case, name: value} for case in cases for value in values]
-    yield from cases
+    yield from (case for case in cases if step.applies(plan, case))
 
 
 def _atlases(plan: Plan, step: _Step) -> list[str]:
@@ -333,26 +347,28 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
 
 def _without_masks(plan: Plan) -> Iterator[Entry]:
     """Tell why lesions of a patient are not used although some visits have a mask."""
-    for patient in dict.fromkeys(v.participant_id for v in plan.visits_with("dwi")):
-        named = {
-            ses: plan.scans[str(visit.scan("dwi"))].lesions or ""
-            for visit in plan.visits.of(patient)
-            if (ses := visit.session_id) in plan.sessions("dwi", patient)
-        }
-        for ses, mask in named.items():
-            if any(named.values()) and (not mask or UNDECIDED in mask):
-                found = f"{len(mask.split(UNDECIDED))} lesion masks" if mask else "no lesion mask"
-                reason = (
-                    f"{found} at this visit; lesions are used only when each visit has one "
-                    "(choose among several with select: lesion in config.yaml, then index again)"
-                )
-                yield Entry(
-                    step="lesions",
-                    participant_id=patient,
-                    session_id=ses,
-                    state="excluded",
-                    reason=reason,
-                )
+    named: dict[str, dict[str, str]] = {}
+    for visit in plan.visits_with("dwi"):
+        mask = plan.scans[str(visit.scan("dwi"))].lesions or ""
+        named.setdefault(visit.participant_id, {})[visit.session_id] = mask
+    for patient, masks in named.items():
+        if not any(masks.values()):
+            continue
+        for ses, mask in masks.items():
+            if mask and UNDECIDED not in mask:
+                continue
+            found = f"{len(mask.split(UNDECIDED))} lesion masks" if mask else "no lesion mask"
+            reason = (
+                f"{found} at this visit; lesions are used only when each visit has one "
+                "(choose among several with select: lesion in config.yaml, then index again)"
+            )
+            yield Entry(
+                step="lesions",
+                participant_id=patient,
+                session_id=ses,
+                state="excluded",
+                reason=reason,
+            )
 
 
 def _refused(path: Path) -> dict[tuple[str, str, str], str]:

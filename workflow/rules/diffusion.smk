@@ -96,8 +96,8 @@ rule join_dwi_space:
         benchmark("join_dwi_space", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("join_space", "dwi"),
+        runtime=minutes("join_space", "dwi"),
     params:
         code=code("build_space"),
         seed=SETTINGS["seed"],
@@ -118,8 +118,8 @@ rule split_tissue:
         benchmark("split_tissue", "sub")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("split_tissue", "dwi"),
+        runtime=minutes("split_tissue", "dwi"),
     params:
         code=code("split_tissue"),
         sessions=sessions_of_patient("dwi"),

@@ -62,8 +62,8 @@ rule join_bold_space:
         benchmark("join_bold_space", "sub", "ses")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("join_space", "bold"),
+        runtime=minutes("join_space", "bold"),
     params:
         code=code("build_space"),
         seed=SETTINGS["seed"],

@@ -47,8 +47,8 @@ rule change_lesions:
         benchmark("change_lesions", "sub", "pair")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory("change_lesions", "dwi"),
+        runtime=minutes("change_lesions", "dwi"),
     params:
         code=code("change_lesions"),
         sessions=sessions_of_pair("dwi"),
