@@ -48,9 +48,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "dwi_midpoint": f"{_PATIENT_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
         "dwi_pose": f"{_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
         "lesion_tissue": f"{_PATIENT_DWI}_space-subject_desc-lesion_dseg.nii.gz",
-        "lesion_change": (
-            f"{_PATIENT_DWI}_space-subject_label-lesion_stat-change_desc-{{pair}}_stats.tsv"
-        ),
+        "lesion_change": f"{_PATIENT_DWI}_stat-lesionchange_desc-{{pair}}_stats.tsv",
         "dwi_template": f"{_PATIENT_DWI}_space-subject_model-tensor_param-fa_dwimap.nii.gz",
         "dwi_from_template": f"{_PATIENT_DWI}_from-{TEMPLATE}_to-subject_mode-image_xfm.h5",
         "dwi_to_template": f"{_PATIENT_DWI}_from-subject_to-{TEMPLATE}_mode-image_xfm.h5",

@@ -135,7 +135,7 @@ def test_exchanging_the_visits_negates_maps_and_edges(results: Path) -> None:
 def test_the_lesions_exchange_their_words(results: Path) -> None:
     kinds = []
     for patient in ("sub-01", "sub-swapped"):
-        (path,) = (results / patient / "dwi").glob("*label-lesion*_stats.tsv")
+        (path,) = (results / patient / "dwi").glob("*_stat-lesionchange_*_stats.tsv")
         kinds.append(sorted(read_table(path)["kind"]))
     opposite = {"enlarged": "shrunken", "shrunken": "enlarged", "new": "gone", "gone": "new"}
     assert kinds[1] == sorted(opposite.get(kind, kind) for kind in kinds[0])
