@@ -156,14 +156,20 @@ def index(
         list[str] | None,
         typer.Option(help="Choice among several scans of a visit, e.g. dwi:acq-ax20_dir-PA."),
     ] = None,
+    derivatives: Annotated[
+        list[Path] | None,
+        typer.Option(help="Output of fMRIPrep or QSIPrep, to enter after preprocessing."),
+    ] = None,
 ) -> None:
     """Make or update a study folder from a BIDS dataset.
 
     Writes config.yaml and visits.tsv for you to edit, and never overwrites what you edited.
 
     Example: msimaging index /data/bids /data/study --select dwi:acq-ax20_dir-PA
+
+    Example: msimaging index /data/bids /data/study --derivatives /data/bids/derivatives/fmriprep
     """
-    inventory = create_study(bids, study, select=select or [])
+    inventory = create_study(bids, study, select=select or [], derivatives=derivatives or [])
     print_inventory(inventory)
     if (study / DERIVATIVES).is_dir():
         stale = _outdated(study.resolve())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
@@ -27,7 +27,7 @@ def print_inventory(inventory: Inventory) -> None:
     """Print patient by visit by modality, and what is new, gone, changed or undecided."""
     table = Table("patient", "visit", "date", "dwi", "bold", "anat", box=None, pad_edge=False)
     for row in inventory.rows:
-        cells = [_cell(row.get(kind, "")) for kind in ("dwi", "bold", "anat")]
+        cells = [_cell(row.get(kind, ""), inventory.pipelines) for kind in ("dwi", "bold", "anat")]
         date = row.get("acq_time", "")[:10] or "-"
         table.add_row(row["participant_id"], row["session_id"], date, *cells)
     _out.print(table)
@@ -39,15 +39,16 @@ def print_inventory(inventory: Inventory) -> None:
             inventory.changed,
         ),
         ("several scans: choose one in visits.tsv", inventory.undecided),
+        ("visits at different stages, which cannot be compared", inventory.mixed),
     )
     for text, visits in notes:
         if visits:
             print(f"{text}: {_some(visits)}")
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, pipelines: Mapping[str, str]) -> str:
     count = len([part for part in text.split(" | ") if part])
-    return {0: "-", 1: "yes"}.get(count, f"{count}: choose")
+    return {0: "-", 1: pipelines.get(text, "yes")}.get(count, f"{count}: choose")
 
 
 def _some(names: Sequence[str], most: int = 20) -> str:

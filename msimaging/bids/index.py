@@ -6,8 +6,8 @@ import gzip
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msimaging.bids.lesions import derivative_roots, find_lesion_masks
@@ -72,6 +72,30 @@ class MetadataFiles:
             except (FileNotFoundError, NotADirectoryError):
                 self._names[folder] = []
         return self._names[folder]
+
+    def images(self, session: Path, kind: str) -> Iterator[tuple[Path, BidsName]]:
+        """Find the images of one kind in the folder of a session.
+
+        Parameters
+        ----------
+        session : Path
+            Its folder.
+        kind : str
+            One of `KINDS`.
+
+        Yields
+        ------
+        path : Path
+            In natural order.
+        name : BidsName
+            Its parts.
+        """
+        folder_name, suffix = KINDS[kind]
+        folder = session / folder_name
+        for name in sorted(self.names_in(folder), key=natural_key):
+            parsed = parse_name(name)
+            if parsed and parsed.suffix == suffix and parsed.extension in IMAGE_EXTENSIONS:
+                yield folder / name, parsed
 
     def of(self, scan: Path) -> Scan:
         """Return a scan with its b-values, b-vectors and sidecars.
@@ -175,8 +199,39 @@ def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
     """
     metadata = MetadataFiles(bids_dir)
     roots = derivative_roots(bids_dir)
+
+    def scans_of(session: Path) -> dict[str, tuple[Scan, ...]]:
+        return {kind: tuple(_scans(session, kind, metadata)) for kind in KINDS}
+
+    return tuple(_with_lesions(visit, bids_dir, roots) for visit in walk_visits(bids_dir, scans_of))
+
+
+def _with_lesions(visit: IndexedVisit, bids_dir: Path, roots: tuple[Path, ...]) -> IndexedVisit:
+    session = visit.session_id
+    if not (bids_dir / visit.participant_id / session).is_dir():
+        session = ""
+    return replace(visit, lesions=find_lesion_masks(bids_dir, roots, visit.participant_id, session))
+
+
+def walk_visits(
+    root: Path, scans_of: Callable[[Path], Mapping[str, tuple[Scan, ...]]]
+) -> tuple[IndexedVisit, ...]:
+    """List the visits of a folder of patients and sessions.
+
+    Parameters
+    ----------
+    root : Path
+        Holds ``sub-*`` with or without ``ses-*``.
+    scans_of : callable
+        From the folder of a session to its scans by kind.
+
+    Returns
+    -------
+    tuple of IndexedVisit
+        Patients in natural order, visits in the order of ``sessions.tsv`` where there is one.
+    """
     visits: list[IndexedVisit] = []
-    for subject in _folders(bids_dir, "sub-"):
+    for subject in _folders(root, "sub-"):
         dates = _session_dates(subject)
         sessions = {path.name: path for path in _folders(subject, "ses-")}
         sessions = sessions or {ONLY_SESSION: subject}
@@ -187,10 +242,7 @@ def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
                 participant_id=subject.name,
                 session_id=name,
                 acq_time=dates.get(name, ""),
-                scans={kind: tuple(_scans(sessions[name], kind, metadata)) for kind in KINDS},
-                lesions=find_lesion_masks(
-                    bids_dir, roots, subject.name, name if sessions[name] != subject else ""
-                ),
+                scans=scans_of(sessions[name]),
             )
             for name in order
         ]
@@ -211,9 +263,7 @@ def _session_dates(subject: Path) -> dict[str, str]:
 
 
 def _scans(session: Path, kind: str, metadata: MetadataFiles) -> Iterator[Scan]:
-    folder_name, suffix = KINDS[kind]
-    folder = session / folder_name
-    for name in sorted(metadata.names_in(folder), key=natural_key):
-        parsed = parse_name(name)
-        if parsed and parsed.suffix == suffix and parsed.extension in IMAGE_EXTENSIONS:
-            yield metadata.of(folder / name)
+    for path, name in metadata.images(session, kind):
+        # space- and desc- belong to derivatives: a raw scan has neither
+        if not {"space", "desc"} & set(name.entities):
+            yield metadata.of(path)

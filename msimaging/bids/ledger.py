@@ -19,6 +19,7 @@ from msimaging.bids.visits import (
     pair_name,
     read_visits,
 )
+from msimaging.bids.ways_in import WaysIn
 
 State = Literal["done", "stale", "failed", "pending", "excluded", "absent", "unpaired"]
 #: Begins the one line of a log that tells why a step failed.
@@ -84,6 +85,7 @@ def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
 _VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
 STEPS = (
     _Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
+    _Step("import_dwi", "dwi", _VISIT, "dwi"),
     _Step("fit_tensor", "dwi", _VISIT, "tensor"),
     _Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
     _Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
@@ -94,10 +96,12 @@ STEPS = (
     _Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
     _Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
     _Step("preprocess_bold", "bold", _VISIT, "bold"),
+    _Step("import_bold", "bold", _VISIT, "bold"),
     _Step("extract_parcels", "bold", _VISIT, "time_series"),
     _Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
     _Step("connect_parcels", "bold", _VISIT, "denoised"),
     _Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
+    _Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
     _Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
     _Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
     _Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
@@ -185,13 +189,17 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
 
 
 def _jobs(plan: Plan) -> Iterator[_Job]:
+    ways_in = WaysIn.of(plan)
     for step in STEPS:
         if not step.exists(plan):
             continue
         for case in _cases(plan, step):
+            sub = case.get("sub", "")
+            if step.modality and sub and not ways_in.does(step.modality, step.rule, sub):
+                continue
             yield _Job(
                 step=step.rule,
-                sub=case.get("sub", ""),
+                sub=sub,
                 part=case.get("ses", case.get("pair", "")),
                 log=_filled(log(step.rule, *step.wildcards), case),
                 outputs=tuple(_outputs(plan, step, case)),

@@ -72,6 +72,7 @@ class Cost:
 COSTS: Mapping[str, Cost] = MappingProxyType(
     {
         "preprocess_dwi": Cost(mb=400, mb_per_samples=30, seconds=10, seconds_per_samples=2),
+        "import_dwi": Cost(mb=400, mb_per_samples=20, seconds=10, seconds_per_samples=3),
         "fit_tensor": Cost(mb=400, mb_per_samples=30, seconds=10, seconds_per_samples=3),
         "build_space": Cost(mb=900, mb_per_voxels=100, seconds=120, seconds_per_scan=60),
         "join_space": Cost(mb=400, mb_per_voxels=100, seconds=20),
@@ -81,6 +82,8 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "normalise_maps": Cost(mb=600, mb_per_voxels=100, seconds=20),
         "change_diffusion": Cost(mb=500, seconds=20),
         "preprocess_bold": Cost(mb=400, mb_per_samples=20, seconds=30, seconds_per_samples=10),
+        "import_bold": Cost(mb=400, mb_per_samples=15, seconds=10, seconds_per_samples=2),
+        "adopt_space": Cost(mb=500, seconds=10),
         "extract_parcels": Cost(mb=500, mb_per_samples=20, seconds=20, seconds_per_samples=1),
         "equalise_visits": Cost(mb=300, seconds=10),
         "connect_parcels": Cost(mb=400, seconds=30),

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from msimaging.bids.rows import read_rows
 
-SCAN_COLUMNS = ("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape")
+SCAN_COLUMNS = (
+    *("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape"),
+    *("pipeline", "mask", "confounds"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The files that belong to one scan, as paths below the BIDS folder, and its size.
+    """The files that belong to one scan, and its size.
+
+    Paths are below the BIDS folder, or from the root where a file lies elsewhere.
 
     Attributes
     ----------
@@ -24,6 +29,10 @@ class Scan:
         JSON files, root first.
     shape : tuple of int
         Voxels along each axis and volumes, as the header says; empty where none was readable.
+    pipeline : str
+        What preprocessed it, such as ``fMRIPrep 23.2.1``; empty for a raw scan.
+    mask, confounds : str or None
+        Brain mask and nuisance signals that the pipeline wrote.
     """
 
     path: str
@@ -34,6 +43,9 @@ class Scan:
     reversed: str | None = None
     lesions: str | None = None
     shape: tuple[int, ...] = ()
+    pipeline: str = ""
+    mask: str | None = None
+    confounds: str | None = None
 
 
 def read_scans(path: Path) -> dict[str, Scan]:
@@ -59,6 +71,9 @@ def read_scans(path: Path) -> dict[str, Scan]:
             reversed=row.get("reversed") or None,
             lesions=row.get("lesions") or None,
             shape=tuple(int(n) for n in (row.get("shape") or "").split("x") if n.isdigit()),
+            pipeline=row.get("pipeline", ""),
+            mask=row.get("mask") or None,
+            confounds=row.get("confounds") or None,
         )
         for row in read_rows(path)
     }

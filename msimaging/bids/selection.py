@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from msimaging.bids.derivatives import in_template_space, mixed_stages
 from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
@@ -73,7 +74,8 @@ class Selection:
         Raises
         ------
         ConfigError
-            When a table is unusable or names a scan that was not indexed.
+            When a table is unusable, names a scan that was not indexed, or lets the visits of a
+            patient enter at different stages.
         """
         listed = read_visits(study / "visits.tsv")
         ratings = read_ratings(study / "ratings.tsv", listed, seed=settings["seed"])
@@ -96,6 +98,11 @@ class Selection:
             for modality in ("dwi", "bold")
             for visit in usable.having(modality).rows
             if visit.scan(modality) not in plan.scans
+        ]
+        unknown += [
+            finding
+            for modality in MODALITIES
+            for _, finding in mixed_stages(usable, plan.scans, modality)
         ]
         if unknown:
             raise ConfigError(unknown)
@@ -167,7 +174,7 @@ class Selection:
         return [one for one in series if len(one) > 1]
 
     def raw(self, modality: Modality, sub: str, ses: str) -> dict[str, Any]:
-        """Return the raw files of one scan as paths from the study folder.
+        """Return the files with which one scan enters, as paths from the study folder.
 
         Parameters
         ----------
@@ -179,15 +186,22 @@ class Selection:
         Returns
         -------
         dict
-            ``image``, ``sidecars`` (root first) and for diffusion ``bval`` and ``bvec``.
+            ``image``, ``sidecars`` (root first), for diffusion ``bval`` and ``bvec``; for a scan
+            that a pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
         """
         scan = self._scan_of[modality, sub, ses]
-        root = self.settings["bids_dir"]
-        files: dict[str, Any] = {"image": f"{root}/{scan.path}"}
-        files["sidecars"] = [f"{root}/{name}" for name in scan.sidecars]
+        files: dict[str, Any] = {"image": self._below(scan.path)}
+        files["sidecars"] = [self._below(name) for name in scan.sidecars]
         if modality == "dwi":
-            files |= {"bval": f"{root}/{scan.bval}", "bvec": f"{root}/{scan.bvec}"}
+            files |= {"bval": self._below(scan.bval), "bvec": self._below(scan.bvec)}
+        if scan.pipeline:
+            confounds = [self._below(scan.confounds)] if scan.confounds else []
+            files |= {"mask": self._below(scan.mask), "confounds": confounds}
         return files
+
+    def _below(self, name: str | None) -> str:
+        """Return a file of the dataset from the study folder; absolute paths stay."""
+        return str(PurePosixPath(self.settings["bids_dir"]) / str(name))
 
     def raw_of_pair(self, modality: Modality, sub: str, name: str) -> list[dict[str, Any]]:
         """Return the raw files of both scans of a pair, baseline first."""
@@ -229,9 +243,11 @@ class Selection:
         """Return the sessions that make a patient's midpoint space, in the order of time.
 
         All of them, or with a frozen space the first two, which depends on nothing but the table.
+        A space that a pipeline has made needs no freezing: no visit moves another's.
         """
         sessions = self.sessions(modality, sub)
-        frozen = self.settings["spatial"]["new_visit"] == "frozen"
+        made = any(in_template_space(scan) for scan in self.scans_behind(modality, sub=sub))
+        frozen = self.settings["spatial"]["new_visit"] == "frozen" and not made
         return sessions[:FOUNDING_VISITS] if frozen else sessions
 
     def scans_behind(

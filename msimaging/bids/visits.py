@@ -54,7 +54,8 @@ class Visit:
     months : float or None
         Months since the patient's first visit.
     dwi, bold, anat : str or None
-        Path of the scan below the BIDS folder; holds `UNDECIDED` where several wait for a choice.
+        Path of the scan below the BIDS folder, or from the root when it lies elsewhere; holds
+        `UNDECIDED` where several wait for a choice.
     exclude : str or None
         The reason for which a person left the visit out.
     rescan : bool

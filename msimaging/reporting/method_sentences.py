@@ -79,6 +79,13 @@ SENTENCES = {
         "preparation of diffusion images",
         "Diffusion-weighted images were read with their gradients and a brain mask was made.",
     ),
+    "import_dwi": _sentence(
+        1,
+        "diffusion series preprocessed by QSIPrep",
+        "Series that QSIPrep had preprocessed entered after that step, with its gradients and "
+        "brain mask.",
+        "cieslak2021",
+    ),
     "fit_tensor": _sentence(
         1,
         "tensor fit",
@@ -112,6 +119,13 @@ SENTENCES = {
         "preparation of BOLD images",
         "BOLD images were prepared: steady state, head motion, mask and confounds.",
         "power2012",
+    ),
+    "import_bold": _sentence(
+        2,
+        "runs preprocessed by fMRIPrep",
+        "Runs that fMRIPrep had preprocessed entered after that step, with its brain mask and "
+        "confounds.",
+        "esteban2019",
     ),
     "extract_parcels": _sentence(
         2,
@@ -161,6 +175,13 @@ SENTENCES = {
         "within-patient space of BOLD images",
         "BOLD images took the same way: midpoint of the visits, template, one resampling.",
         "reuter2012",
+    ),
+    "adopt_bold_space": _sentence(
+        3,
+        "runs already in template space",
+        "Runs that fMRIPrep had brought to a space of the MNI152 family were read there, without "
+        "further registration.",
+        "esteban2019",
     ),
     "normalise_maps": _sentence(
         3, "maps in template space", "Scalar maps were resampled once to the template's space."

@@ -15,8 +15,12 @@ REFERENCES = {
     "and perfusion based fMRI. NeuroImage 2007;37:90-101.",
     "benjamini1995": "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc "
     "B 1995;57:289-300.",
+    "cieslak2021": "Cieslak M et al. QSIPrep: an integrative platform for preprocessing and "
+    "reconstructing diffusion MRI data. Nat Methods 2021;18:775-778.",
     "dosenbach2010": "Dosenbach NUF et al. Prediction of individual brain maturity using fMRI. "
     "Science 2010;329:1358-1361.",
+    "esteban2019": "Esteban O et al. fMRIPrep: a robust preprocessing pipeline for functional MRI. "
+    "Nat Methods 2019;16:111-116.",
     "garyfallidis2014": "Garyfallidis E et al. Dipy, a library for the analysis of diffusion MRI "
     "data. Front Neuroinform 2014;8:8.",
     "holm1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "

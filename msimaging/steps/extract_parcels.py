@@ -18,6 +18,7 @@ from msimaging.parcellation import parcel_time_series
 from msimaging.spatial.resampling import resample_image
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.carrying import carry_labels, visit_to_template
+from msimaging.steps.derivative_files import component_facts, read_bold_confounds
 from msimaging.steps.parcel_tables import write_time_series
 from msimaging.steps.records import describe, report
 from msimaging.tables import read_json, read_table, write_table
@@ -33,6 +34,7 @@ def extract_parcels(
     sidecar: str,
     mask: str,
     motion: str,
+    given_confounds: Sequence[str],
     midpoint: str,
     to_template: str,
     session: str,
@@ -51,6 +53,9 @@ def extract_parcels(
         Preprocessed BOLD series and brain mask.
     motion : str
         Head position in each volume.
+    given_confounds : sequence of str
+        Confounds that the pipeline which preprocessed the run has computed; empty for raw runs,
+        whose confounds are computed here.
     midpoint, to_template : str
         Rigid poses of the visits, and the way from their midpoint to the template.
     session : str
@@ -70,8 +75,11 @@ def extract_parcels(
     brain = read_labels(mask).data > 0
     way = visit_to_template(to_template, midpoint, session)
     repetition_time = float(read_json(sidecar)["RepetitionTime"])
-    sources = [image, mask, motion, midpoint, to_template]
-    confounds = _confounds(series, brain, way, read_table(motion), repetition_time)
+    sources = [image, mask, motion, midpoint, to_template, *given_confounds]
+    if given_confounds:
+        confounds = _given(given_confounds[0], series.data.shape[3])
+    else:
+        confounds = _confounds(series, brain, way, read_table(motion), repetition_time)
     write_table(out_confounds, confounds.table)
     describe(
         out_confounds,
@@ -118,6 +126,11 @@ def extract_parcels(
                 "n_voxels": "Voxels averaged.",
             },
         )
+
+
+def _given(path: str, n_volumes: int) -> ConfoundsTable:
+    table = read_bold_confounds(path, n_volumes)
+    return ConfoundsTable(table=table, metadata=component_facts(path, table))
 
 
 def _confounds(

@@ -31,8 +31,10 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
     failed = ledger[ledger["state"] == "failed"]["step"].value_counts()
     records = []
     for step, step_settings in used.items():
-        source = _SAME_JOB.get(step, step)
-        n_done = 0 if step in switched_off else int(done.get(source, 0))
+        sources = _SAME_JOB.get(step, (step,))
+        if step in _WAYS_IN and not any(step in counts for counts in (done, failed)):
+            continue
+        n_done = 0 if step in switched_off else sum(int(done.get(source, 0)) for source in sources)
         records.append(
             StepRecord(
                 name=step,
@@ -40,7 +42,7 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
                 reason=_why_not(step, n_done, switched_off),
                 settings=step_settings,
                 n_done=n_done,
-                n_failed=int(failed.get(source, 0)),
+                n_failed=sum(int(failed.get(source, 0)) for source in sources),
             )
         )
     return records
@@ -63,18 +65,20 @@ def _why_not(step: str, n_done: int, switched_off: set[str]) -> str:
     return "not asked for" if step in switched_off else "no scan or pair of visits for it"
 
 
+#: Steps for visits that enter after another pipeline: in studies without such, nothing is missing.
+_WAYS_IN = frozenset({"import_dwi", "import_bold", "adopt_bold_space"})
 #: Steps of the methods section that are done within another step's job.
 _SAME_JOB = {
-    "check_gradients": "preprocess_dwi",
-    "denoise_dwi": "preprocess_dwi",
-    "remove_gibbs": "preprocess_dwi",
-    "correct_dwi_motion": "preprocess_dwi",
-    "correct_distortion": "preprocess_dwi",
-    "correct_bias": "preprocess_dwi",
-    "bootstrap_tensor": "measure_diffusion",
-    "clean_time_series": "connect_parcels",
-    "judge_reliability": "change_diffusion",
-    "run_workflow": "test_changes",
+    "check_gradients": ("preprocess_dwi", "import_dwi"),
+    "denoise_dwi": ("preprocess_dwi",),
+    "remove_gibbs": ("preprocess_dwi",),
+    "correct_dwi_motion": ("preprocess_dwi",),
+    "correct_distortion": ("preprocess_dwi",),
+    "correct_bias": ("preprocess_dwi",),
+    "bootstrap_tensor": ("measure_diffusion",),
+    "clean_time_series": ("connect_parcels",),
+    "judge_reliability": ("change_diffusion",),
+    "run_workflow": ("test_changes",),
 }
 
 
@@ -86,6 +90,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         "check_gradients": {},
         "preprocess_dwi": {},
+        "import_dwi": {},
         "denoise_dwi": {},
         "remove_gibbs": {},
         "correct_dwi_motion": {},
@@ -95,6 +100,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "measure_diffusion": {"atlas": regions},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
         "preprocess_bold": {},
+        "import_bold": {},
         "extract_parcels": {
             "atlas": parcels,
             "min_coverage": f"{functional['min_coverage']:.0%}",
@@ -113,6 +119,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "connect_group": {},
         "build_dwi_space": resolution,
         "build_bold_space": resolution,
+        "adopt_bold_space": {},
         "normalise_maps": {"resolution": settings["spatial"]["map_resolution"]},
         "change_diffusion": {},
         "change_connectivity": {},

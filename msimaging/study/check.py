@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.derivatives import mixed_stages, unlike_stages
 from msimaging.bids.ratings import Rating, ScanKey, read_ratings
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import Scan, read_scans
-from msimaging.bids.sidecars import check_repetition_time, read_acquisition
 from msimaging.bids.visits import (
     EXCLUSION_COLUMNS,
     MODALITIES,
@@ -24,15 +24,12 @@ from msimaging.bids.visits import (
     Visits,
     parse_visits,
 )
-from msimaging.diffusion.gradients import check_gradients, check_table
 from msimaging.diffusion.orientation import ORIENTATION_RULE
-from msimaging.errors import ComputationError, ConfigError, Finding, InputError
-from msimaging.gradient_files import read_numbers
-from msimaging.grids import check_finite
+from msimaging.errors import ConfigError, Finding
 from msimaging.provenance import code_digest
 from msimaging.settings import read_settings
 from msimaging.study.comparing import PairReport, compare_visits, write_incomparable
-from msimaging.volumes import Volume, read_volume
+from msimaging.study.scan_check import check_scan, files_of_scan
 
 #: Results of earlier checks, so that a scan is read again only when it changed.
 _MEMORY = Path(".msimaging") / "checks.json"
@@ -157,6 +154,8 @@ def check_study(study: Path) -> StudyReport:
         return StudyReport(faults=tuple(faults))
     root = Path(study, settings["bids_dir"])
     reports = _check_scans(study, root, visits, scans)
+    mixed = {modality: dict(mixed_stages(visits, scans, modality)) for modality in MODALITIES}
+    reports = [_with_stage(report, mixed[report.modality]) for report in reports]
     if settings["diffusion"]["gradients"] != "stop":
         reports = [_with_axes_allowed(report) for report in reports]
     write_rows(study / "exclusions.tsv", EXCLUSION_COLUMNS, _exclusions(reports))
@@ -166,16 +165,22 @@ def check_study(study: Path) -> StudyReport:
         )
     bad = {(r.participant_id, r.session_id, r.modality) for r in reports if not r.usable}
     compared, confounded = compare_visits(
-        visits, bad, settings, files=lambda path: _files(root, scans[path])
+        visits, bad, settings, files=lambda path: files_of_scan(root, scans[path])
     )
     write_incomparable(study, compared)
     return StudyReport(
         faults=(),
         scans=tuple(reports),
         comparability=tuple(compared),
-        cohort=tuple(confounded),
+        cohort=(*confounded, *(("stages", one) for one in unlike_stages(visits, scans))),
         ratings=tuple(rated.values()),
     )
+
+
+def _with_stage(report: ScanReport, mixed: Mapping[str, Finding]) -> ScanReport:
+    """Refuse the scans of a patient whose visits enter at different stages."""
+    found = mixed.get(report.participant_id)
+    return replace(report, findings=(*report.findings, found)) if found else report
 
 
 def _with_axes_allowed(report: ScanReport) -> ScanReport:
@@ -223,7 +228,7 @@ def _check_scans(
         if visit.exclude is None and visit.scan(modality)
     ]
     files = {
-        str(visit.scan(modality)): (modality, _files(root, scans[str(visit.scan(modality))]))
+        str(visit.scan(modality)): (modality, files_of_scan(root, scans[str(visit.scan(modality))]))
         for visit, modality in asked
         if _named(scans, visit, modality) == modality
     }
@@ -278,95 +283,6 @@ def _fault_of_cell(
     return Finding(where=where, rule=rule, found=found, remedy=remedy)
 
 
-def _files(root: Path, scan: Scan) -> dict[str, Any]:
-    return {
-        "image": str(root / scan.path),
-        "bval": str(root / scan.bval) if scan.bval else None,
-        "bvec": str(root / scan.bvec) if scan.bvec else None,
-        "sidecars": [str(root / name) for name in scan.sidecars],
-    }
-
-
-def check_scan(modality: Modality, files: Mapping[str, Any]) -> list[Finding]:
-    """Check one scan with all files that belong to it.
-
-    Parameters
-    ----------
-    modality : {"dwi", "bold"}
-        What it should be.
-    files : mapping
-        ``image``, ``bval``, ``bvec`` and ``sidecars``.
-
-    Returns
-    -------
-    list of Finding
-        Everything noticed, errors and notes.
-    """
-    findings: list[Finding] = []
-    volume, acquisition, table = None, None, None
-    try:
-        volume = read_volume(files["image"], ndim=4)
-        findings += check_finite(volume, where=files["image"])
-    except InputError as error:
-        findings += error.findings
-    try:
-        acquisition = read_acquisition(files["sidecars"])
-    except InputError as error:
-        findings += error.findings
-    if modality == "bold":
-        if acquisition is not None:
-            findings += check_repetition_time(acquisition, where=files["image"])
-        return findings
-    try:
-        table = _gradient_files(files)
-    except InputError as error:
-        findings += error.findings
-    if table is not None:
-        findings += _check_gradients(volume, table, files)
-    return findings
-
-
-def _gradient_files(files: Mapping[str, Any]) -> tuple[Any, Any]:
-    missing = [name for name in ("bval", "bvec") if files[name] is None]
-    if missing:
-        raise InputError(
-            [
-                Finding(
-                    where=files["image"],
-                    rule="a diffusion series must have b-values and b-vectors",
-                    found=f"no {' and no '.join(missing)} file beside or above it",
-                    remedy="Convert the series again with dcm2niix, then run msimaging index.",
-                )
-            ]
-        )
-    findings: list[Finding] = []
-    tables = []
-    for name in ("bval", "bvec"):
-        try:
-            tables.append(read_numbers(files[name]))
-        except InputError as error:
-            findings += error.findings
-    if findings:
-        raise InputError(findings)
-    return tables[0], tables[1]
-
-
-def _check_gradients(
-    volume: Volume | None, table: tuple[Any, Any], files: Mapping[str, Any]
-) -> Sequence[Finding]:
-    where = f"{files['bval']} and {files['bvec']}"
-    if volume is None:
-        # the image is unreadable, but faults within the table can still be told
-        return check_table(*table, n_volumes=table[0].size, where=where)
-    try:
-        return check_gradients(volume.data, *table, volume.affine, where=where)
-    except ComputationError as error:
-        # one scan in which nothing can be recognised must not end the check of all others
-        rule = "a diffusion series must show a head whose gradients can be checked"
-        remedy = "Look at the images; convert the scan again, or exclude the visit in visits.tsv."
-        return [Finding(where=files["image"], rule=rule, found=str(error), remedy=remedy)]
-
-
 class _Memory:
     """Findings of scans that were read before, valid while no file of theirs changes."""
 
@@ -397,7 +313,8 @@ class _Memory:
 
 
 def _state(files: Mapping[str, Any]) -> list[list[int | str]]:
-    names = [files["image"], files["bval"], files["bvec"], *files["sidecars"]]
+    names = [files[kind] for kind in ("image", "bval", "bvec", "mask", "confounds")]
+    names += files["sidecars"]
     state: list[list[int | str]] = []
     for name in filter(None, names):
         path = Path(name)

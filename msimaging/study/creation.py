@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from msimaging.bids.index import IndexedVisit, index_dataset
+from msimaging.bids.derivatives import (
+    best_of_each_run,
+    index_derivatives,
+    mixed_stages,
+    with_raw_sidecars,
+)
+from msimaging.bids.index import KINDS, IndexedVisit, index_dataset
 from msimaging.bids.lesions import mask_of_scan
 from msimaging.bids.names import parse_name
 from msimaging.bids.rows import read_rows, write_rows
-from msimaging.bids.scans import SCAN_COLUMNS, Scan
-from msimaging.bids.visits import UNDECIDED, VISIT_COLUMNS
+from msimaging.bids.scans import SCAN_COLUMNS, Scan, read_scans
+from msimaging.bids.visits import MODALITIES, UNDECIDED, VISIT_COLUMNS, parse_visits
 from msimaging.errors import ConfigError, Finding
 from msimaging.settings import WORKFLOW, read_settings
 
@@ -38,6 +45,10 @@ class Inventory:
         the table names (the table is left as it is) or came with other files or sizes before.
     undecided : tuple of str
         Visits in which a person has to choose among several scans.
+    mixed : tuple of str
+        Patients of whom one visit would enter raw and another preprocessed, or differently so.
+    pipelines : mapping
+        From the path of a preprocessed scan to the pipeline behind it.
     """
 
     rows: list[dict[str, str]]
@@ -45,9 +56,17 @@ class Inventory:
     gone: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     undecided: tuple[str, ...] = field(default=())
+    mixed: tuple[str, ...] = field(default=())
+    pipelines: Mapping[str, str] = field(default_factory=dict)
 
 
-def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> Inventory:
+def create_study(
+    bids_dir: Path,
+    study: Path,
+    *,
+    select: Sequence[str] = (),
+    derivatives: Sequence[Path] = (),
+) -> Inventory:
     """Write ``config.yaml``, ``visits.tsv`` and ``scans.tsv``, or bring them up to date.
 
     Parameters
@@ -58,6 +77,9 @@ def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> 
         Study folder; made when missing.
     select : sequence of str
         Choices such as ``dwi:acq-ax20_dir-PA``, written into a new ``config.yaml``.
+    derivatives : sequence of Path
+        Outputs of fMRIPrep and QSIPrep, written into a new ``config.yaml``. Their scans stand in
+        the rows of the visits that have them, in place of raw ones.
 
     Returns
     -------
@@ -70,17 +92,23 @@ def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> 
         When the dataset has no patients or the settings are unusable.
     """
     bids_dir = bids_dir.resolve()
+    folders = [str(folder.resolve()) for folder in derivatives]
     _require_dataset(bids_dir)
     config = study / "config.yaml"
     if not config.exists():
         study.mkdir(parents=True, exist_ok=True)
-        config.write_text(_new_config(bids_dir, _parsed(select)), encoding="utf-8")
+        text = _new_config(bids_dir, _parsed(select), folders)
+        config.write_text(text, encoding="utf-8")
     elif select:
         raise ConfigError(
             [_fault(config, "an existing config.yaml is not changed", "--select was given")]
         )
     settings = read_settings(config)
+    if folders and folders != _resolved(study, settings["derivatives"]):
+        raise ConfigError([_other_derivatives(config, folders)])
     found = index_dataset(bids_dir)
+    for folder in _resolved(study, settings["derivatives"]):
+        found = _joined(found, index_derivatives(Path(folder), bids_dir))
     scans = _scan_rows(found, settings["select"]["lesion"])
     others = _with_other_files(study / "scans.tsv", scans)
     write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
@@ -88,7 +116,62 @@ def create_study(bids_dir: Path, study: Path, *, select: Sequence[str] = ()) -> 
     old = read_rows(table) if table.exists() else []
     inventory = _merged(old, [_visit_row(visit, settings) for visit in found], others)
     write_rows(table, _columns(old), inventory.rows)
-    return inventory
+    return _with_stages(study, inventory)
+
+
+def _resolved(study: Path, folders: Iterable[str]) -> list[str]:
+    return [str(Path(study, folder).resolve()) for folder in folders]
+
+
+def _other_derivatives(config: Path, folders: Sequence[str]) -> Finding:
+    line = yaml.safe_dump({"derivatives": list(folders)}, default_flow_style=True, width=10_000)
+    return Finding(
+        where=str(config),
+        rule="an existing config.yaml is not changed",
+        found="--derivatives was given, and the file names others or none",
+        remedy=f"Write into it: {line.strip().strip('{}')}. Then index again; rows of visits.tsv "
+        "that exist keep their scans until you change them.",
+    )
+
+
+def _joined(
+    raw: Sequence[IndexedVisit], preprocessed: Sequence[IndexedVisit]
+) -> tuple[IndexedVisit, ...]:
+    """Add preprocessed scans to the visits of the dataset, in front of their raw ones."""
+    key = attrgetter("participant_id", "session_id")
+    added = {key(visit): visit for visit in preprocessed}
+    visits = [
+        replace(visit, scans=_added(visit.scans, added.pop(key(visit)).scans))
+        if key(visit) in added
+        else visit
+        for visit in raw
+    ]
+    # what was preprocessed elsewhere may come without its raw scans
+    nothing: dict[str, tuple[Scan, ...]] = dict.fromkeys(KINDS, ())
+    visits += [replace(visit, scans={**nothing, **visit.scans}) for visit in added.values()]
+    return tuple(visits)
+
+
+def _added(
+    raw: Mapping[str, tuple[Scan, ...]], preprocessed: Mapping[str, tuple[Scan, ...]]
+) -> dict[str, tuple[Scan, ...]]:
+    joined = dict(raw)
+    for kind, scans in preprocessed.items():
+        own = [scan for scan in raw[kind] if not scan.pipeline]
+        joined[kind] = (*(with_raw_sidecars(scan, own) for scan in scans), *raw[kind])
+    return joined
+
+
+def _with_stages(study: Path, inventory: Inventory) -> Inventory:
+    visits, _ = parse_visits(study / "visits.tsv")
+    scans = read_scans(study / "scans.tsv")
+    mixed = (
+        f"{patient} {modality}"
+        for modality in MODALITIES
+        for patient, _ in mixed_stages(visits, scans, modality)
+    )
+    pipelines = {path: scan.pipeline for path, scan in scans.items() if scan.pipeline}
+    return replace(inventory, mixed=tuple(mixed), pipelines=pipelines)
 
 
 def _require_dataset(bids_dir: Path) -> None:
@@ -114,13 +197,18 @@ def _parsed(select: Iterable[str]) -> dict[str, dict[str, str]]:
     return choices
 
 
-def _new_config(bids_dir: Path, select: Mapping[str, Mapping[str, str]]) -> str:
+def _new_config(
+    bids_dir: Path, select: Mapping[str, Mapping[str, str]], derivatives: Sequence[str]
+) -> str:
     text = (WORKFLOW / "config" / "config.yaml").read_text(encoding="utf-8")
     root = yaml.safe_dump({"bids_dir": str(bids_dir)}, width=10_000).strip()
     text = re.sub(r"(?m)^bids_dir:.*$", lambda _: root, text)
     if select:
         block = yaml.safe_dump({"select": {k: dict(v) for k, v in select.items()}}).strip()
         text = re.sub(r"(?m)^select:.*$", lambda _: block, text)
+    if derivatives:
+        folders = yaml.safe_dump({"derivatives": list(derivatives)}, width=10_000).strip()
+        text = re.sub(r"(?m)^derivatives:.*$", lambda _: folders, text)
     return text
 
 
@@ -135,7 +223,14 @@ def _scan_rows(
             "bval": scan.bval or "",
             "bvec": scan.bvec or "",
             "sidecars": ";".join(scan.sidecars),
-            "lesions": UNDECIDED.join(mask_of_scan(visit.lesions, scan.modality, select_lesion)),
+            "lesions": UNDECIDED.join(
+                # a mask drawn on the scanner's images does not lie on a pipeline's grid
+                () if scan.pipeline else mask_of_scan(visit.lesions, scan.modality, select_lesion)
+            ),
+            "reversed": scan.reversed or "",
+            "pipeline": scan.pipeline,
+            "mask": scan.mask or "",
+            "confounds": scan.confounds or "",
             "shape": "x".join(map(str, scan.shape)),
         }
         for visit, scan in scans
@@ -160,11 +255,18 @@ def _visit_row(visit: IndexedVisit, settings: Mapping[str, Any]) -> dict[str, st
 
 
 def _cell(scans: Sequence[Scan], select: Mapping[str, Any]) -> str:
-    """Choose only where there is a choice; what fits no choice stays for a person to decide."""
-    paths = [scan.path for scan in scans]
+    """Choose only where there is a choice; what fits no choice stays for a person to decide.
+
+    A visit that was preprocessed enters so, each run in the space that is preferred among those
+    that fit the choice.
+    """
     wanted = {key: str(label) for key, label in select.items()}
-    fitting = [path for path in paths if _fits(path, wanted)]
-    return UNDECIDED.join(fitting if len(paths) > 1 and fitting else paths)
+    offered = [scan for scan in scans if scan.pipeline] or list(scans)
+    fitting = [scan for scan in offered if _fits(scan.path, wanted)]
+    if offered and offered[0].pipeline:
+        return UNDECIDED.join(scan.path for scan in best_of_each_run(fitting or offered))
+    chosen = fitting if len(offered) > 1 and fitting else offered
+    return UNDECIDED.join(scan.path for scan in chosen)
 
 
 def _fits(path: str, wanted: Mapping[str, str]) -> bool:

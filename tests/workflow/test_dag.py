@@ -54,6 +54,24 @@ class Table:
         self.visits.append(row | cells)
         return self
 
+    def preprocessed(self, sub: str, *, bold_space: str) -> Table:
+        """Say of the scans of a patient that pipelines made them."""
+        for scan in self.scans:
+            if not scan["path"].startswith(f"{sub}/"):
+                continue
+            old, kind = scan["path"], scan["modality"]
+            space = "ACPC" if kind == "dwi" else bold_space
+            new = old.replace(f"_{kind}.", f"_space-{space}_desc-preproc_{kind}.")
+            (self.study / "bids" / old).rename(self.study / "bids" / new)
+            beside = {"mask": "brain_mask.nii.gz", "confounds": "confounds_timeseries.tsv"}
+            for key, name in beside.items():
+                scan[key] = new.replace(f"preproc_{kind}.nii.gz", name)
+                (self.study / "bids" / scan[key]).touch()
+            scan |= {"path": new, "pipeline": "QSIPrep 1" if kind == "dwi" else "fMRIPrep 23"}
+            for visit in self.visits:
+                visit[kind] = visit[kind].replace(old, new)
+        return self
+
     def write(self) -> Path:
         self.study.mkdir(parents=True, exist_ok=True)
         config = {"bids_dir": "bids", "figures": {"formats": ["png"]}, **self.settings}
@@ -133,6 +151,21 @@ def test_a_study_of_one_visit_has_no_change(tmp_path: Path) -> None:
     sizes = {"visits": 1, "patients": 1, "pairs": 0}
     counts = job_counts(Table(tmp_path).add("sub-01", 0).write())
     assert counts == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
+
+
+def test_each_patient_enters_raw_or_after_another_pipeline(tmp_path: Path) -> None:
+    table = both(tmp_path)
+    for month in (0, 6):
+        table.add("sub-03", month)
+    table.preprocessed("sub-01", bold_space="MNI152NLin6Asym")
+    table.preprocessed("sub-03", bold_space="T1w")
+    sizes = {"visits": 6, "patients": 3, "pairs": 3}
+    counts = expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
+    counts |= dict.fromkeys(("preprocess_dwi", "preprocess_bold"), 2)
+    counts |= dict.fromkeys(("import_dwi", "import_bold"), 4)
+    # only runs that are in the template's space already need no registration
+    counts |= {"build_bold_space": 2, "adopt_bold_space": 1}
+    assert job_counts(table.write()) == counts
 
 
 @pytest.mark.parametrize("kind", ["dwi", "bold"])

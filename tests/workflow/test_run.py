@@ -13,10 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from statistics import correlation, median
 
 import nibabel as nib
 import pytest
 from bids_overlay import write_overlay
+from derivative_folders import (
+    describe_pipeline,
+    fmriprep_from_results,
+    qsiprep_from_results,
+)
 
 from msimaging.bids.rows import read_rows
 from msimaging.phantom import simulate_trial
@@ -175,6 +181,62 @@ def test_a_second_run_does_nothing(study: Path, msimaging: Callable) -> None:
     assert result.returncode == 0
     assert jobs_of_last_run(study) == Counter()
     assert times(study) == before
+
+
+def test_visits_enter_after_qsiprep_and_fmriprep_with_the_results_of_raw_scans(
+    study: Path, tmp_path: Path, msimaging: Callable, edit_config: Callable
+) -> None:
+    """What the raw scans became, in the pipelines' names and spaces, ends in the same changes."""
+    folders = {name: tmp_path / name.lower() for name in ("QSIPrep", "fMRIPrep")}
+    for (name, folder), release in zip(folders.items(), ("1.0.0", "20.2.7"), strict=True):
+        describe_pipeline(folder, name, release)
+    for turn, session in ((8.0, "ses-baseline"), (-5.0, "ses-month06")):
+        visit = ("sub-01", session)
+        qsiprep_from_results(study / DERIVATIVES, folders["QSIPrep"], visit, turn)
+        fmriprep_from_results(study / DERIVATIVES, folders["fMRIPrep"], visit)
+    bids, later = study.parent / "bids", tmp_path / "study"
+    shutil.copytree(bids, tmp_path / "bids", ignore=shutil.ignore_patterns("sub-02", "sub-03"))
+    given = [word for folder in folders.values() for word in ("--derivatives", folder)]
+    indexed = msimaging("index", tmp_path / "bids", later, *given)
+    assert "QSIPrep 1.0.0  fMRIPrep 20.2.7" in indexed.stdout, indexed.stdout + indexed.stderr
+    edit_config(later, **COARSE)
+    result = msimaging("run", later, "--cores", 2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    jobs = jobs_of_last_run(later)
+    assert [jobs[f"import_{kind}"] for kind in ("dwi", "bold")] == [2, 2]
+    assert jobs["adopt_bold_space"] == 1
+    assert not {"preprocess_dwi", "preprocess_bold", "build_bold_space"} & set(jobs)
+    (sidecar,) = (later / DERIVATIVES).glob("sub-01/ses-baseline/dwi/*_desc-preproc_dwi.json")
+    told = json.loads(sidecar.read_text())
+    assert told["PreprocessedBy"] == "QSIPrep 1.0.0"
+    assert told["MagneticFieldStrength"] == 3  # of the scanner: from the raw series' sidecar
+    report = (later / DERIVATIVES / "report" / "methods.html").read_text()
+    assert "fMRIPrep had brought to a space of the MNI152 family" in report
+    agree_with(study, later)
+
+
+def agree_with(study: Path, later: Path) -> None:
+    """Compare the measures of sub-01 from raw scans with those after the pipelines."""
+    raw, given = (measures_of(folder, "sub-01") for folder in (study, later))
+    assert set(raw) == set(given)
+    for measure, tolerance in (("fa", 0.02), ("md", 0.02), ("rd", 0.02)):
+        ratios = [given[key] / raw[key] for key in raw if key[-1] == measure and raw[key]]
+        assert len(ratios) > 30
+        assert abs(median(ratios) - 1) < tolerance / 4, measure
+        assert sorted(abs(ratio - 1) for ratio in ratios)[int(0.9 * len(ratios))] < tolerance
+    networks = [key for key in raw if key[-1] == "fisherz"]
+    assert len(networks) > 10
+    x, y = ([table[key] for key in networks] for table in (raw, given))
+    assert correlation(x, y) > 0.95
+
+
+def measures_of(study: Path, patient: str) -> dict[tuple[str, ...], float]:
+    keys = ("session_id", "atlas", "label", "measure")
+    return {
+        tuple(row[key] for key in keys): float(row["value"])
+        for row in read_rows(study / DERIVATIVES / "cohort" / "measures.tsv")
+        if row["participant_id"] == patient and row["value"]
+    }
 
 
 def test_one_core_and_a_killed_run_give_the_same_bytes(

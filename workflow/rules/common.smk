@@ -12,6 +12,7 @@ from msimaging.bids.resources import (
     request_minutes,
     work_on,
 )
+from msimaging.bids.ways_in import WaysIn
 from msimaging.provenance import code_digest, settings_digest, version
 from msimaging.settings import validated
 
@@ -39,6 +40,7 @@ gc.set_threshold(200_000, 50, 50)
 
 SETTINGS = validated(config)
 PLAN = Plan.of_study(Path.cwd(), SETTINGS)
+WAYS_IN = WaysIn.of(PLAN)
 TASK = SETTINGS["functional"]["task"]
 MEASURES_DRAWN = SETTINGS["figures"]["measures"]
 FIGURE_STYLE = SETTINGS["figures"]["style"]
@@ -104,6 +106,21 @@ def raw_dwi(wildcards):
 
 def raw_bold(wildcards):
     return PLAN.raw("bold", wildcards.sub, wildcards.ses)
+
+
+def given_confounds(wildcards):
+    """Input function: the confounds that a pipeline has computed, none for a raw run."""
+    return raw_bold(wildcards).get("confounds", [])
+
+
+def pipeline_of(modality):
+    """Params function: what has preprocessed a scan."""
+
+    def pipeline(wildcards):
+        (scan,) = PLAN.scans_behind(modality, sub=wildcards.sub, ses=wildcards.ses)
+        return scan.pipeline
+
+    return pipeline
 
 
 def of_pair(modality, key, *, each=None, **fixed):

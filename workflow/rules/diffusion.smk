@@ -14,6 +14,8 @@ rule preprocess_dwi:
         log("preprocess_dwi", "sub", "ses"),
     benchmark:
         benchmark("preprocess_dwi", "sub", "ses")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("dwi", "raw", "preprocessed"),
     threads: 1
     resources:
         mem_mb=memory("preprocess_dwi", "dwi"),
@@ -30,12 +32,42 @@ rule preprocess_dwi:
         "../scripts/preprocess_dwi.py"
 
 
+rule import_dwi:
+    input:
+        unpack(raw_dwi),
+    output:
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        sidecar=output("dwi_sidecar"),
+        reference=output("dwi_reference"),
+        mask=output("dwi_mask"),
+        quality=output("dwi_quality"),
+        confounds=output("dwi_confounds"),
+    log:
+        log("import_dwi", "sub", "ses"),
+    benchmark:
+        benchmark("import_dwi", "sub", "ses")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("dwi", "preprocessed", "raw"),
+    threads: 1
+    resources:
+        mem_mb=memory("import_dwi", "dwi"),
+        runtime=minutes("import_dwi", "dwi"),
+    params:
+        code=code("import_dwi"),
+        pipeline=pipeline_of("dwi"),
+        gradients=SETTINGS["diffusion"]["gradients"],
+    script:
+        "../scripts/import_dwi.py"
+
+
 rule fit_tensor:
     input:
-        image=rules.preprocess_dwi.output.image,
-        bval=rules.preprocess_dwi.output.bval,
-        bvec=rules.preprocess_dwi.output.bvec,
-        mask=rules.preprocess_dwi.output.mask,
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        mask=output("dwi_mask"),
     output:
         tensor=output("tensor"),
         maps=[output("tensor_map", param=param) for param in TENSOR_PARAMS],
@@ -86,7 +118,7 @@ rule build_dwi_space:
 rule join_dwi_space:
     input:
         image=output("tensor_map", param="fa"),
-        mask=rules.preprocess_dwi.output.mask,
+        mask=output("dwi_mask"),
         template=rules.build_dwi_space.output.template,
     output:
         pose=output("dwi_pose"),
@@ -130,10 +162,10 @@ rule split_tissue:
 
 rule measure_diffusion:
     input:
-        image=rules.preprocess_dwi.output.image,
-        bval=rules.preprocess_dwi.output.bval,
-        bvec=rules.preprocess_dwi.output.bvec,
-        mask=rules.preprocess_dwi.output.mask,
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        mask=output("dwi_mask"),
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
         midpoint=pose("dwi"),
         lesions=lesion_of_visit("dwi"),
@@ -168,7 +200,7 @@ rule normalise_maps:
     input:
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
         tensor=rules.fit_tensor.output.tensor,
-        mask=rules.preprocess_dwi.output.mask,
+        mask=output("dwi_mask"),
         midpoint=pose("dwi"),
         from_template=rules.build_dwi_space.output.from_template,
     output:

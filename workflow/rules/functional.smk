@@ -11,6 +11,8 @@ rule preprocess_bold:
         log("preprocess_bold", "sub", "ses"),
     benchmark:
         benchmark("preprocess_bold", "sub", "ses")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("bold", "raw", "preprocessed"),
     threads: 1
     resources:
         mem_mb=memory("preprocess_bold", "bold"),
@@ -19,6 +21,32 @@ rule preprocess_bold:
         code=code("preprocess_bold"),
     script:
         "../scripts/preprocess_bold.py"
+
+
+rule import_bold:
+    input:
+        unpack(raw_bold),
+    output:
+        image=output("bold", task=TASK),
+        sidecar=output("bold_sidecar", task=TASK),
+        reference=output("bold_reference", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        motion=output("bold_motion", task=TASK),
+    log:
+        log("import_bold", "sub", "ses"),
+    benchmark:
+        benchmark("import_bold", "sub", "ses")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("bold", "preprocessed", "raw"),
+    threads: 1
+    resources:
+        mem_mb=memory("import_bold", "bold"),
+        runtime=minutes("import_bold", "bold"),
+    params:
+        code=code("import_bold"),
+        pipeline=pipeline_of("bold"),
+    script:
+        "../scripts/import_bold.py"
 
 
 rule build_bold_space:
@@ -35,6 +63,8 @@ rule build_bold_space:
         log("build_bold_space", "sub"),
     benchmark:
         benchmark("build_bold_space", "sub")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("bold", "in own space", "in template space"),
     threads: 1
     resources:
         mem_mb=memory("build_space", "bold"),
@@ -49,11 +79,37 @@ rule build_bold_space:
         "../scripts/build_space.py"
 
 
+rule adopt_bold_space:
+    input:
+        images=of_patient("bold", "bold_reference", task=TASK),
+    output:
+        midpoint=output("bold_midpoint", task=TASK),
+        template=output("bold_template", task=TASK),
+        from_template=output("bold_from_template", task=TASK),
+        to_template=output("bold_to_template", task=TASK),
+    log:
+        log("adopt_bold_space", "sub"),
+    benchmark:
+        benchmark("adopt_bold_space", "sub")
+    wildcard_constraints:
+        sub=WAYS_IN.pattern("bold", "in template space", "in own space"),
+    threads: 1
+    resources:
+        mem_mb=memory("adopt_space", "bold"),
+        runtime=minutes("adopt_space", "bold"),
+    params:
+        code=code("adopt_space"),
+        sessions=sessions_of_patient("bold"),
+        working_resolution=SETTINGS["spatial"]["working_resolution"],
+    script:
+        "../scripts/adopt_space.py"
+
+
 rule join_bold_space:
     input:
-        image=rules.preprocess_bold.output.reference,
-        mask=rules.preprocess_bold.output.mask,
-        template=rules.build_bold_space.output.template,
+        image=output("bold_reference", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        template=output("bold_template", task=TASK),
     output:
         pose=output("bold_pose", task=TASK),
     log:
@@ -73,12 +129,13 @@ rule join_bold_space:
 
 rule extract_parcels:
     input:
-        image=rules.preprocess_bold.output.image,
-        sidecar=rules.preprocess_bold.output.sidecar,
-        mask=rules.preprocess_bold.output.mask,
-        motion=rules.preprocess_bold.output.motion,
+        image=output("bold", task=TASK),
+        sidecar=output("bold_sidecar", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        motion=output("bold_motion", task=TASK),
+        given_confounds=given_confounds,
         midpoint=pose("bold", task=TASK),
-        to_template=rules.build_bold_space.output.to_template,
+        to_template=output("bold_to_template", task=TASK),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         confounds=output("bold_confounds", task=TASK),

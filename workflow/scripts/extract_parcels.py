@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         sidecar=snakemake.input.sidecar,
         mask=snakemake.input.mask,
         motion=snakemake.input.motion,
+        given_confounds=list(snakemake.input.get("given_confounds", [])),
         midpoint=snakemake.input.midpoint,
         to_template=snakemake.input.to_template,
         session=snakemake.wildcards.ses,
