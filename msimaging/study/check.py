@@ -172,7 +172,7 @@ def check_study(study: Path) -> StudyReport:
         faults=(),
         scans=tuple(reports),
         comparability=tuple(compared),
-        cohort=(*confounded, *(("stages", one) for one in unlike_stages(visits, scans))),
+        cohort=(*confounded, *((one.where, one) for one in unlike_stages(visits, scans))),
         ratings=tuple(rated.values()),
     )
 

@@ -210,6 +210,6 @@ def test_the_check_refuses_the_patient_and_warns_of_the_cohort(bids: Path, tmp_p
         if finding.rule.startswith(rule)
     }
     assert refused == {("ses-a", "bold"), ("ses-b", "bold")}
-    assert [place for place, _ in report.cohort] == ["stages"]
+    assert [place for place, _ in report.cohort] == ["bold"]
     reasons = [row["reason"] for row in read_rows(tmp_path / "s" / "exclusions.tsv")]
     assert sum(rule in reason for reason in reasons) == 2
