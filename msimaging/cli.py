@@ -1,12 +1,12 @@
-"""Verbs for people: ingest, index, check, run, status, report, figure, demo. No science here."""
+"""Verbs for people: ingest, index, check, run, status, verify, report, figure, demo."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections import Counter
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,11 +16,13 @@ from msimaging import __version__
 from msimaging.bids.layout import DERIVATIVES, output
 from msimaging.bids.ledger import read_ledger
 from msimaging.bids.plan import Plan
-from msimaging.errors import ComputationError, Finding, InputError
-from msimaging.settings import read_settings, validated
+from msimaging.data_verbs import ingest, verify
+from msimaging.errors import Finding, InputError
+from msimaging.settings import read_settings
 from msimaging.study.creation import create_study
 from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.study.lock import hold_study
+from msimaging.study.run_record import record_run
 from msimaging.study.runner import (
     DONE,
     DONE_WITH_EXCLUSIONS,
@@ -34,12 +36,13 @@ from msimaging.study.runner import (
     snakemake_command,
 )
 from msimaging.terminal import (
-    owner_of,
+    outdated_or_warning,
     print_findings,
     print_inventory,
+    print_stale,
     print_states,
-    print_summary,
     shown_progress,
+    tell_end,
 )
 
 app = typer.Typer(
@@ -95,57 +98,7 @@ def _version(
         raise typer.Exit(DONE)
 
 
-@app.command()
-def ingest(
-    dicom: Annotated[
-        Path, typer.Argument(help="DICOM folder, zip or tar archive.", show_default=False)
-    ],
-    bids: Annotated[
-        Path, typer.Argument(help="BIDS dataset; made when missing.", show_default=False)
-    ],
-    sub: Annotated[str, typer.Option(help="Label of the patient, e.g. 01.", show_default=False)],
-    ses: Annotated[
-        str, typer.Option(help="Label of the visit, e.g. baseline.", show_default=False)
-    ],
-    config: Annotated[
-        Path | None, typer.Option(help="A config.yaml whose section ingest holds your rules.")
-    ] = None,
-    *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
-) -> None:
-    """Make one visit of a BIDS dataset from DICOM files, without who was scanned.
-
-    dcm2niix converts; a rule table tells what each series is. Sidecars and image headers keep
-    how was scanned only, dates are moved (see ingest in config.yaml). A series that is in the
-    dataset already is refused, one that no rule knows is listed, and a failure leaves nothing.
-
-    Example: msimaging ingest /export/exam.zip /data/bids --sub 01 --ses baseline
-
-    Example: msimaging ingest /export/exam /data/bids --sub 01 --ses m06 --config c.yaml --dry-run
-    """
-    # reading DICOM and images is imported by this verb only; the others start faster without
-    from msimaging.study.ingest import ingest as ingest_visit  # noqa: PLC0415
-
-    settings = read_settings(config) if config else validated({"bids_dir": str(bids)})
-    report = ingest_visit(
-        dicom,
-        bids,
-        sub=sub,
-        ses=ses,
-        settings=settings["ingest"],
-        where=str(config),
-        dry_run=dry_run,
-    )
-    for one in report.series:
-        print(
-            f"{one.state}: series {one.number} {one.description} ({one.n_files} files): {one.told}"
-        )
-        for text in one.warnings:
-            print(f"warning: series {one.number}: {text}")
-    for text in report.notes:
-        print(f"note: {text}")
-    print("nothing was written (--dry-run)" if dry_run else f"Next: msimaging index {bids} STUDY")
-    raise typer.Exit(DONE if report.complete else DONE_WITH_EXCLUSIONS)
+app.command()(ingest)
 
 
 @app.command()
@@ -172,11 +125,7 @@ def index(
     inventory = create_study(bids, study, select=select or [], derivatives=derivatives or [])
     print_inventory(inventory)
     if (study / DERIVATIVES).is_dir():
-        stale = _outdated(study.resolve())
-        if stale:
-            print(f"stale, and computed again by the next run: {len(stale)} results of")
-            for name, count in Counter(owner_of(path) for path in stale).items():
-                print(f"  {name}: {count}")
+        print_stale(outdated_or_warning(study.resolve()))
     if (study / "ratings.tsv").exists():
         plan = Plan.of_study(study, read_settings(study / "config.yaml"))
         for rating in (one for one in plan.ratings.values() if one.verdict == "exclude"):
@@ -282,6 +231,7 @@ def _run(study: Path, options: RunOptions) -> int:
     profile_folder(options.profile)
     if not (study / "config.yaml").exists():
         return _check(study, as_json=False)
+    started = datetime.now(UTC)
     with hold_study(study, profile=options.profile, take_over=options.take_over) as lock:
         if _check(study, as_json=False) == UNUSABLE:
             print("nothing was started")
@@ -293,7 +243,11 @@ def _run(study: Path, options: RunOptions) -> int:
             print("interrupted: run again to go on", file=sys.stderr)
             returncode = FAILED
         code, entries = close_run(study, returncode)
-    print_summary(study, entries, returncode)
+        command = snakemake_command(study, options)
+        record_run(
+            study, started=started, arguments=sys.argv, command=command, code=code, entries=entries
+        )
+    tell_end(study, entries, returncode=returncode, code=code)
     return code
 
 
@@ -318,21 +272,14 @@ def status(
     """
     study = study.resolve()
     plan = Plan.of_study(study, read_settings(study / "config.yaml"))
-    entries = read_ledger(study, plan, outdated={} if quick else _outdated(study))
+    entries = read_ledger(study, plan, outdated={} if quick else outdated_or_warning(study))
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
     print_states(study, entries, everything=everything)
 
 
-def _outdated(study: Path) -> dict[str, str]:
-    from msimaging.study.outdated import outdated_results  # noqa: PLC0415 - not for every verb
-
-    try:
-        return outdated_results(study)
-    except ComputationError as error:
-        print(f"warning: whether results are out of date is not known; {error}", file=sys.stderr)
-        return {}
+app.command()(verify)
 
 
 @app.command()

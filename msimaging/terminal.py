@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -16,9 +17,15 @@ from rich.table import Table
 
 from msimaging.bids.layout import DERIVATIVES, output
 from msimaging.bids.ledger import Entry, State
-from msimaging.errors import Finding
+from msimaging.errors import ComputationError, Finding
+from msimaging.settings import read_settings
 from msimaging.study.creation import Inventory
+from msimaging.study.notify import notify
+from msimaging.study.outdated import outdated_results
 from msimaging.study.process import Progress
+
+if TYPE_CHECKING:  # reading DICOM is imported by the verb that needs it
+    from msimaging.study.ingest import IngestReport
 
 _out = Console(soft_wrap=True, highlight=False)
 
@@ -104,17 +111,56 @@ class _TenthByTenth:
             )
 
 
-def print_summary(study: Path, entries: list[Entry], returncode: int) -> None:
-    """Print how a run ended: what failed or was left out and why, and where the report is."""
-    counts = Counter(entry.state for entry in entries)
+def summary_lines(study: Path, entries: list[Entry], returncode: int) -> Iterator[str]:
+    """Yield how a run ended: what failed or was left out and why, and where the report is."""
     for entry in entries:
         if entry.state in {"failed", "excluded", "unpaired"}:
-            print(_line(study, entry))
-    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+            yield _line(study, entry)
+    counts = Counter(entry.state for entry in entries)
+    yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     if returncode:
-        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
+        yield f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}"
     else:
-        print(f"report: {study / output('report')}")
+        yield f"report: {study / output('report')}"
+
+
+def tell_end(study: Path, entries: list[Entry], *, returncode: int, code: int) -> None:
+    """Print how a run ended, and give the same to the user's own command."""
+    summary = "\n".join(summary_lines(study, entries, returncode))
+    print(summary)
+    settings = read_settings(study / "config.yaml")["notify"]
+    trouble = notify(settings, f"{summary}\n", study=study, code=code)
+    if trouble:
+        print(f"warning: {trouble}", file=sys.stderr)
+
+
+def outdated_or_warning(study: Path) -> dict[str, str]:
+    """Return which results a run would replace; where nothing can be planned, say so."""
+    try:
+        return outdated_results(study)
+    except ComputationError as error:
+        print(f"warning: whether results are out of date is not known; {error}", file=sys.stderr)
+        return {}
+
+
+def print_stale(outdated: Iterable[str]) -> None:
+    """Print how many results of whom a run would replace."""
+    counts = Counter(owner_of(path) for path in outdated)
+    if counts:
+        print(f"stale, and computed again by the next run: {counts.total()} results of")
+    for name, count in counts.items():
+        print(f"  {name}: {count}")
+
+
+def print_ingest(report: IngestReport) -> None:
+    """Print what became of each series, with warnings and notes."""
+    for one in report.series:
+        what = f"series {one.number} {one.description} ({one.n_files} files)"
+        print(f"{one.state}: {what}: {one.told}")
+        for text in one.warnings:
+            print(f"warning: series {one.number}: {text}")
+    for text in report.notes:
+        print(f"note: {text}")
 
 
 def print_states(study: Path, entries: list[Entry], *, everything: bool) -> None:

@@ -118,7 +118,7 @@ def equalise_patient(
                 report([*result.excluded.values(), *refused.values()])
                 fates.append(_fates(runs, result, name))
     write_table(out_dropped, pd.DataFrame(dropped, columns=list(DROPPED_COLUMNS)))
-    settings = {
+    settings: dict[str, Any] = {
         "Strategies": list(strategies),
         "Matching": matching,
         "MinimumMinutes": min_minutes,

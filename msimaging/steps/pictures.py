@@ -74,7 +74,7 @@ def save_figure(
             content = render(figure, _PICTURES[path.suffix], style=style)
         with whole_file(path) as temporary:
             temporary.write_bytes(content)
-    describe(paths[0], caption, sources=sources)
+    describe(paths[0], caption, sources=sources, alongside=paths[1:])
 
 
 def _as_restructured_text(text: str) -> str:

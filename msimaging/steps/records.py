@@ -27,26 +27,31 @@ def describe(
     *,
     sources: Iterable[Path | str],
     columns: Mapping[str, str] | None = None,
+    alongside: Iterable[Path | str] = (),
     **fields: Any,
 ) -> None:
-    """Write the JSON sidecar of an output.
+    """Write the JSON sidecar of an output, with its digest and those of its sources.
 
     Parameters
     ----------
     path : path
-        The image or table that is described.
+        The image or table that is described; it has been written before.
     description : str
         One sentence.
     sources : iterable of path
         Files from which the output was computed; their digests are recorded.
     columns : mapping, optional
         From column names to descriptions, for tables.
+    alongside : iterable of path, optional
+        Other files of this result in the same folder, which share the sidecar.
     **fields
         Further BIDS fields, such as ``Units`` or ``Model``; None is left out.
     """
     content: dict[str, Any] = {"Description": description}
     content |= {key: value for key, value in fields.items() if value is not None}
     digests = {source_uri(source): file_digest(source) for source in sources}
+    written = (Path(path), *map(Path, alongside))
+    content["Digests"] = {file.name: file_digest(file) for file in written}
     content["Sources"] = list(digests)
     content["SourceDigests"] = digests
     content["GeneratedBy"] = [{"Name": "msimaging", "Version": version()}]

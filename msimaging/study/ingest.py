@@ -93,7 +93,6 @@ def ingest(
     sub: str,
     ses: str,
     settings: Mapping[str, Any],
-    where: str = "config.yaml",
     dry_run: bool = False,
 ) -> IngestReport:
     """Make one visit of a BIDS dataset from DICOM files.
@@ -108,8 +107,6 @@ def ingest(
         Labels, with or without their prefixes.
     settings : mapping
         The section ``ingest`` of the settings.
-    where : str
-        File of the settings, for messages.
     dry_run : bool
         Tell what would be done.
 
@@ -124,7 +121,7 @@ def ingest(
         With every fault; nothing was written then.
     """
     visit = VisitOfPatient(sub=_label("--sub", "sub-", sub), ses=_label("--ses", "ses-", ses))
-    rules = (*parse_rules(settings["rules"], where=where), *built_in_rules())
+    rules = (*parse_rules(settings["rules"], where="config.yaml"), *built_in_rules())
     program = find_converter()
     # what stands in the scratch folder names the patient: it is the user's alone, and removed
     with tempfile.TemporaryDirectory(prefix="msimaging-") as name:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+from msimaging.bids.plan import Plan
 from msimaging.errors import ComputationError
+from msimaging.settings import read_settings
+from msimaging.study.integrity import find_damage
 from msimaging.study.runner import RunOptions, snakemake_command
 
 #: Snakemake's words for the state of a file, and what they mean to a person.
@@ -22,7 +26,8 @@ def outdated_results(study: Path) -> dict[str, str]:
     """List the results that are there and that a run would compute again.
 
     The workflow is planned, nothing is run and no lock is taken: the answer is the one that
-    ``run`` would act on, whatever the reason (edited scans and settings, new visits, new code).
+    ``run`` would act on, whatever the reason (edited scans and settings, new visits, new code), and
+    so is what was deleted, altered or left by a killed run since.
 
     Parameters
     ----------
@@ -39,14 +44,48 @@ def outdated_results(study: Path) -> dict[str, str]:
     ComputationError
         When no plan can be made, with the last line that Snakemake says.
     """
-    return {
-        path: _REASONS.get(status, status)
-        for path, _, status, pending in planned_files(study)
-        if pending and status != "missing"
-    }
+    plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+    planned = {file.path: file.reason for file in planned_files(study) if file.outdated}
+    return planned | {damage.path: str(damage) for damage in find_damage(study, plan)}
 
 
-def planned_files(study: Path) -> list[tuple[str, str, str, bool]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFile:
+    """One result of a study, as the workflow plans it.
+
+    Attributes
+    ----------
+    path, rule : str
+        Below the study folder, and what makes it.
+    log : str
+        Log of the job that made it; the same for all results of a job, empty before it has run.
+    inputs : tuple of str
+        What it was made from; empty before.
+    status : str
+        In Snakemake's words.
+    pending : bool
+        Whether a run would make it.
+    """
+
+    path: str
+    rule: str
+    log: str
+    inputs: tuple[str, ...]
+    status: str
+    pending: bool
+
+    @property
+    def outdated(self) -> bool:
+        """Return whether it is there and a run would replace it."""
+        return self.pending and self.status != "missing"
+
+    @property
+    def reason(self) -> str:
+        """Return why a run would replace it, in words for people."""
+        return _REASONS.get(self.status, self.status)
+
+
+def planned_files(study: Path) -> list[PlannedFile]:
     """List every result of a study as the workflow plans it.
 
     Parameters
@@ -56,15 +95,15 @@ def planned_files(study: Path) -> list[tuple[str, str, str, bool]]:
 
     Returns
     -------
-    list of (path, rule, status, pending)
-        Paths below the study folder; ``status`` in Snakemake's words.
+    list of PlannedFile
+        Every file that a rule names.
 
     Raises
     ------
     ComputationError
         As `outdated_results`.
     """
-    command = snakemake_command(study, RunOptions(cores=1, extra=("--summary",)))
+    command = snakemake_command(study, RunOptions(cores=1, extra=("--detailed-summary",)))
     done = subprocess.run(  # noqa: S603 - the command is our own, no shell reads it
         command, capture_output=True, text=True, check=False
     )
@@ -73,5 +112,15 @@ def planned_files(study: Path) -> list[tuple[str, str, str, bool]]:
         message = f"no plan can be made: {lines[-1] if lines else 'Snakemake says nothing'}"
         raise ComputationError(message)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    table = [row for row in rows if len(row) == 6 and row[0] != "output_file"]
-    return [(row[0], row[2], row[4], row[5] == "update pending") for row in table]
+    return [
+        PlannedFile(
+            path=row[0],
+            rule=row[2],
+            log="" if row[3] == "-" else row[3],
+            inputs=() if row[4] == "-" else tuple(row[4].split(",")),
+            status=row[6],
+            pending=row[7] == "update pending",
+        )
+        for row in rows
+        if len(row) == 8 and row[0] != "output_file"
+    ]

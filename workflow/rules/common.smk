@@ -38,7 +38,12 @@ for _variable, _folder in (
 # planning makes millions of objects that stay: looking for garbage among them so often costs 14 %
 gc.set_threshold(200_000, 50, 50)
 
-SETTINGS = validated(config)
+# how scans came in and who is told change no result
+SETTINGS = {
+    name: section
+    for name, section in validated(config).items()
+    if name not in {"ingest", "notify"}
+}
 PLAN = Plan.of_study(Path.cwd(), SETTINGS)
 WAYS_IN = WaysIn.of(PLAN)
 TASK = SETTINGS["functional"]["task"]

@@ -15,11 +15,14 @@ def test_a_sidecar_names_sources_by_digest_and_leaves_none_out(tmp_path: Path) -
     source = tmp_path / "derivatives" / "msimaging" / "sub-1" / "raw.nii.gz"
     source.parent.mkdir(parents=True)
     source.write_bytes(b"raw")
+    for name in ("map.nii.gz", "map.tsv"):
+        (tmp_path / name).write_bytes(name.encode())
     describe(
         tmp_path / "map.nii.gz",
         "FA.",
         sources=[source],
         columns={"value": "A number."},
+        alongside=[tmp_path / "map.tsv"],
         Units=None,
         Model="tensor",
     )
@@ -27,6 +30,9 @@ def test_a_sidecar_names_sources_by_digest_and_leaves_none_out(tmp_path: Path) -
     assert content["Sources"] == ["bids::sub-1/raw.nii.gz"]
     digest = hashlib.sha256(b"raw").hexdigest()
     assert content["SourceDigests"] == {"bids::sub-1/raw.nii.gz": digest}
+    assert content["Digests"] == {
+        name: hashlib.sha256(name.encode()).hexdigest() for name in ("map.nii.gz", "map.tsv")
+    }
     assert content["value"] == {"Description": "A number."}
     assert content["Model"] == "tensor"
     assert "Units" not in content
