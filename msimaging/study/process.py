@@ -18,7 +18,7 @@ from msimaging.study.lock import StudyLock, end_group
 from msimaging.study.watch import Watchdog
 
 _PROGRESS = re.compile(r"^(\d+) of (\d+) steps \((\d+)%\) done")
-_STARTED = re.compile(r"^(?:local)?rule (\w+):")
+_STARTED = re.compile(r"^\s*(?:local)?rule (\w+):")
 #: Seconds in which an interrupted Snakemake may cancel its jobs.
 _FAREWELL = 120
 

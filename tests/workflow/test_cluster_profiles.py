@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_dag import both, snakemake
 
 CLUSTER = ("slurm", "cluster-generic")
 
@@ -51,3 +52,22 @@ def test_retries_stand_in_the_profiles_only(profile: dict, repository: Path) -> 
 
 def test_job_arrays_stay_off(profile: dict) -> None:
     assert not [key for key in profile if "array" in key]
+
+
+def test_every_job_asks_for_what_a_node_has(tmp_path: Path, repository: Path) -> None:
+    study = both(tmp_path).write()
+    base = ("--directory", study, "--configfile", study / "config.yaml", "-n")
+    profile = repository / "workflow" / "profiles" / "cluster-generic"
+    told = snakemake(*base, "--workflow-profile", profile, "--resources", "mem_mb=1500").stdout
+    asked: dict[str, tuple[int, int]] = {}
+    for line in told.splitlines():  # jobs of a group are indented
+        if started := re.match(r" *(?:local)?rule (\w+):", line):
+            rule = started[1]
+        elif found := re.search(r"mem_mb=(\d+),.* runtime=(\d+)", line):
+            asked[rule] = (int(found[1]), int(found[2]))
+    assert len(asked) > 20
+    assert set(asked) <= rules(repository)
+    assert min(memory for memory, _ in asked.values()) >= 500
+    # what a profile allows caps what large scans ask for
+    assert max(memory for memory, _ in asked.values()) == 1500
+    assert min(minutes for _, minutes in asked.values()) >= 5
