@@ -23,6 +23,9 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "epi": ("fmap", "epi"),
 }
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+#: Groups of `participants.tsv` in which nothing is treated. "control" is not among them: in a trial
+#: that may be the untreated patients, whose change is what is asked for.
+HEALTHY = ("healthy", "healthy control", "healthy controls", "healthy volunteer", "hc")
 #: Session given to a patient whose dataset has no session folders.
 ONLY_SESSION = "ses-01"
 
@@ -37,6 +40,9 @@ class IndexedVisit:
         ``sub-01``, ``ses-baseline``.
     acq_time : str
         As ``sessions.tsv`` gives it, empty where it does not.
+    rescan : bool
+        Whether the visit repeats the one before without treatment in between: ``sessions.tsv``
+        says so in a column ``rescan``, or ``participants.tsv`` has the person in a healthy group.
     scans : mapping
         From the kind (``dwi bold anat epi``) to its scans.
     lesions : tuple of str
@@ -46,6 +52,7 @@ class IndexedVisit:
     participant_id: str
     session_id: str
     acq_time: str
+    rescan: bool
     scans: Mapping[str, tuple[Scan, ...]]
     lesions: tuple[str, ...] = ()
 
@@ -230,9 +237,11 @@ def walk_visits(
     tuple of IndexedVisit
         Patients in natural order, visits in the order of ``sessions.tsv`` where there is one.
     """
+    healthy = _healthy_people(root / "participants.tsv")
     visits: list[IndexedVisit] = []
     for subject in _folders(root, "sub-"):
-        dates = _session_dates(subject)
+        known = _known_sessions(subject)
+        dates = {name: row.get("acq_time", "") for name, row in known.items()}
         sessions = {path.name: path for path in _folders(subject, "ses-")}
         sessions = sessions or {ONLY_SESSION: subject}
         order = [name for name in dates if name in sessions]
@@ -242,9 +251,11 @@ def walk_visits(
                 participant_id=subject.name,
                 session_id=name,
                 acq_time=dates.get(name, ""),
+                rescan=place > 0
+                and (subject.name in healthy or known.get(name, {}).get("rescan", "") == "yes"),
                 scans=scans_of(sessions[name]),
             )
-            for name in order
+            for place, name in enumerate(order)
         ]
     return tuple(visits)
 
@@ -255,11 +266,15 @@ def _folders(parent: Path, prefix: str) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _session_dates(subject: Path) -> dict[str, str]:
+def _known_sessions(subject: Path) -> dict[str, dict[str, str]]:
     table = subject / f"{subject.name}_sessions.tsv"
-    if not table.exists():
-        return {}
-    return {row["session_id"]: row.get("acq_time", "") for row in read_rows(table)}
+    return {row["session_id"]: row for row in read_rows(table)} if table.exists() else {}
+
+
+def _healthy_people(table: Path) -> set[str]:
+    rows = read_rows(table) if table.exists() else []
+    healthy = [row for row in rows if row.get("group", "").lower().replace("_", " ") in HEALTHY]
+    return {row["participant_id"] for row in healthy if "participant_id" in row}
 
 
 def _scans(session: Path, kind: str, metadata: MetadataFiles) -> Iterator[Scan]:

@@ -210,6 +210,7 @@ class Plan(Selection):
             *self.lesion_changes(),
             *self.group_matrices()[:1],
             *self.figures(),
+            *self.repeatability(),
             *(
                 output(name)
                 for name in ("measures", "results", "specifications", "dataset_description")

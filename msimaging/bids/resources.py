@@ -89,6 +89,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "connect_parcels": Cost(mb=400, seconds=30),
         "connect_group": Cost(mb=400, mb_per_scan=4, seconds=20, seconds_per_scan=1),
         "change_connectivity": Cost(mb=300, seconds=10),
+        "measure_repeatability": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_measures": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_changes": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_specifications": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),

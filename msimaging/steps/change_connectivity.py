@@ -15,6 +15,7 @@ from msimaging.steps.changes import (
     CHANGE_COLUMNS,
     TOO_LITTLE_DATA,
     comparability_flags,
+    judged_by_rescans,
     known_only,
 )
 from msimaging.steps.parcel_tables import read_matrix, write_matrix
@@ -33,6 +34,8 @@ def change_connectivity(
     scans: Sequence[Mapping[str, Any]],
     grades: Mapping[str, str],
     sessions: Sequence[str],
+    repeatability: Sequence[str],
+    atlases: Sequence[str],
     months: float | None,
     confidence: float,
     out_matrices: Sequence[str],
@@ -52,6 +55,10 @@ def change_connectivity(
         How grave a difference between the acquisitions is, by field.
     sessions : sequence of str
         Both visits.
+    repeatability : sequence of str
+        Table of this study's own rescan noise, or nothing.
+    atlases : sequence of str
+        Their names.
     months : float or None
         Interval between the visits.
     confidence : float
@@ -94,11 +101,12 @@ def change_connectivity(
         )
         table = network_changes(*tables, months=months, confidence=confidence, known=not thin)
         table["flags"] = all_flags
+        table = judged_by_rescans(table, repeatability, modality="bold", atlas=atlases[index])
         write_table(out_tables[index], table)
         describe(
             out_tables[index],
             "Change of mean Fisher z within and between networks, follow-up minus baseline.",
-            sources=networks[pair],
+            sources=[*networks[pair], *repeatability],
             columns={name: CHANGE_COLUMNS[name] for name in table.columns},
         )
 

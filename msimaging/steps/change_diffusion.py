@@ -21,7 +21,13 @@ from msimaging.spatial.reorientation import direction_change
 from msimaging.steps.acquisitions import gate_pair
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.carrying import carried_labels
-from msimaging.steps.changes import CHANGE_COLUMNS, comparability_flags, known_only
+from msimaging.steps.changes import (
+    CHANGE_COLUMNS,
+    PUBLISHED_SDC,
+    comparability_flags,
+    judged_by_rescans,
+    known_only,
+)
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 from msimaging.volumes import Volume, read_volume, write_volume
@@ -46,6 +52,7 @@ def change_diffusion(
     directions: Sequence[str],
     scans: Sequence[Mapping[str, Any]],
     grades: Mapping[str, str],
+    repeatability: Sequence[str],
     measures: Sequence[str],
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
@@ -70,6 +77,8 @@ def change_diffusion(
         Raw files of baseline and follow-up: ``image``, ``sidecars``, ``bval``.
     grades : mapping
         How grave a difference between the acquisitions is, by field.
+    repeatability : sequence of str
+        Table of this study's own rescan noise, or nothing.
     measures : sequence of str
         The tensor measures, FA first.
     atlases : sequence of str
@@ -81,7 +90,7 @@ def change_diffusion(
     confidence : float
         Coverage of the intervals.
     rescan_cov_percent : mapping
-        The study's own between-session coefficients of variation; others are published ones.
+        Between-session coefficients of variation that a person gave; others are published ones.
     out_tables, out_maps : sequence of str
         One an atlas, one a measure.
     out_direction : str
@@ -99,12 +108,16 @@ def change_diffusion(
             rescan_cov_percent=rescan_cov_percent,
             angles=_region_angles(named_atlas(name, own), angles),
         )
+        changes = judged_by_rescans(changes, repeatability, modality="dwi", atlas=name)
         changes["flags"] = [";".join(filter(None, (flags, own))) for own in changes["flags"]]
         write_table(out_table, changes)
         describe(
             out_table,
             "Change of tensor measures per region, follow-up minus baseline.",
-            sources=[*pair, *directions, *(path for scan in scans for path in scan["sidecars"])],
+            sources=[
+                *(*pair, *directions, *repeatability),
+                *(path for scan in scans for path in scan["sidecars"]),
+            ],
             columns={name: _COLUMNS[name] for name in changes.columns},
             Months=months,
             Comparability=flags or "no difference found",
@@ -247,7 +260,7 @@ def _region_flags(
     for name, measure in zip(both["name"], both["measure"], strict=True):
         base, _, tissue_of = measure.partition("-")
         published = base in SCALAR_METRICS and base not in own and tissue_of not in _SMALL
-        found = ["published-sdc"] if published else []
+        found = [PUBLISHED_SDC] if published else []
         if base in {"rd", "ad"} and (name, tissue_of) in low:
             found.append("low-fa")
         if base in {"rd", "ad"} and angles.get(str(name), 0.0) > _LARGEST_ANGLE:

@@ -251,6 +251,7 @@ def _visit_row(visit: IndexedVisit, settings: Mapping[str, Any]) -> dict[str, st
         "months": "",
         **{kind: _cell(offered[kind], settings["select"][kind]) for kind in _SCAN_CELLS},
         "exclude": "",
+        "rescan": "yes" if visit.rescan else "",
     }
 
 

@@ -1,3 +1,28 @@
+rule measure_repeatability:
+    input:
+        diffusion=PLAN.of_repeats("dwi", "tensor_regions", atlas=PLAN.diffusion_atlases),
+        functional=PLAN.of_repeats(
+            "bold", "network_means", atlas=PLAN.functional_atlases, task=TASK
+        ),
+    output:
+        table=output("repeatability"),
+    log:
+        log("measure_repeatability"),
+    benchmark:
+        benchmark("measure_repeatability")
+    threads: 1
+    resources:
+        mem_mb=memory("measure_repeatability"),
+        runtime=minutes("measure_repeatability"),
+    params:
+        code=code("measure_repeatability"),
+        diffusion=PLAN.repeat_rows("dwi", PLAN.diffusion_atlases),
+        functional=PLAN.repeat_rows("bold", PLAN.functional_atlases),
+        confidence=SETTINGS["statistics"]["confidence"],
+    script:
+        "../scripts/measure_repeatability.py"
+
+
 rule change_diffusion:
     input:
         tables=of_pair("dwi", "tensor_regions", each=("atlas", PLAN.diffusion_atlases)),
@@ -5,6 +30,7 @@ rule change_diffusion:
         directions=of_pair("dwi", "direction_template"),
         atlases=atlas_files(PLAN.diffusion_atlases),
         scans=raw_of_pair("dwi"),
+        repeatability=PLAN.repeatability(),
     output:
         tables=[
             output("tensor_region_change", atlas=atlas)
@@ -75,6 +101,7 @@ rule change_connectivity:
             "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
         ),
         scans=raw_of_pair("bold"),
+        repeatability=PLAN.repeatability(),
     output:
         errors=[
             output("connectivity_change_error", task=TASK, atlas=atlas)
@@ -100,6 +127,7 @@ rule change_connectivity:
         code=code("change_connectivity"),
         sessions=sessions_of_pair("bold"),
         scans=scans_of_pair("bold"),
+        atlases=PLAN.functional_atlases,
         grades=SETTINGS["comparability"],
         months=months_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],

@@ -11,6 +11,8 @@ with job_log(snakemake.log[0]):
         scans=snakemake.params.scans,
         grades=snakemake.params.grades,
         sessions=snakemake.params.sessions,
+        repeatability=snakemake.input.repeatability,
+        atlases=snakemake.params.atlases,
         months=snakemake.params.months,
         confidence=snakemake.params.confidence,
         out_matrices=snakemake.output.matrices,

@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]):
         scans=snakemake.params.scans,
         grades=snakemake.params.grades,
         directions=snakemake.input.directions,
+        repeatability=snakemake.input.repeatability,
         measures=snakemake.params.measures,
         atlases=snakemake.params.atlases,
         own=snakemake.params.own,

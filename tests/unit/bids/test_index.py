@@ -107,3 +107,16 @@ def test_big_endian_images_have_a_size_and_other_files_have_none(tmp_path: Path)
     (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b\x08\x00cut")
     shapes = [image_shape(path) for path in sorted(tmp_path.iterdir())]
     assert shapes == [(5, 6, 7, 8), (), (), ()]
+
+
+def test_later_visits_of_healthy_people_and_marked_ones_are_rescans(dataset: Path) -> None:
+    for name in ("sub-02", "sub-03"):
+        for session in ("a", "b"):
+            write(dataset / name / f"ses-{session}" / "dwi" / f"{name}_ses-{session}_dwi.nii.gz")
+    groups = "sub-01\tcontrol\nsub-02\tHealthy_Control\nsub-03\tpatient\n"
+    write(dataset / "participants.tsv", "participant_id\tgroup\n" + groups)
+    rows = "session_id\trescan\nses-a\tn/a\nses-b\tyes\n"
+    write(dataset / "sub-03" / "sub-03_sessions.tsv", rows)
+    found = {(v.participant_id, v.session_id): v.rescan for v in index_dataset(dataset)}
+    rescans = {visit for visit, rescan in found.items() if rescan}
+    assert rescans == {("sub-02", "ses-b"), ("sub-03", "ses-b")}

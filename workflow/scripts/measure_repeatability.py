@@ -1,0 +1,14 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.measure_repeatability import measure_repeatability
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    measure_repeatability(
+        diffusion=snakemake.input.diffusion,
+        functional=snakemake.input.functional,
+        diffusion_rows=snakemake.params.diffusion,
+        functional_rows=snakemake.params.functional,
+        confidence=snakemake.params.confidence,
+        out_table=snakemake.output.table,
+    )
