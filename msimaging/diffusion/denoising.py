@@ -85,7 +85,8 @@ def denoise_mppca(
     data : array (X, Y, Z, N)
         Diffusion volumes as acquired: neither resampled nor filtered before.
     mask : array (X, Y, Z) of bool, optional
-        Voxels wanted; patches are placed so that all of them are covered. Default: all voxels.
+        Voxels wanted: their result is the same as without a mask, to rounding, and no time goes
+        into patches that hold none of them. Default: all voxels.
     patch_radius : int, optional
         Radius in voxels; default the smallest with more voxels in the patch than volumes.
     n_threads : int
@@ -198,24 +199,11 @@ def _corners(extent: int, edge: int) -> NDArray[np.intp]:
 def _wanted(
     inside: NDArray[np.bool_], corners: list[NDArray[np.intp]], size: tuple[int, int, int]
 ) -> NDArray[np.bool_]:
-    """Tell which patches have a voxel of the mask about their centre.
-
-    The centres of neighbouring patches are a stride apart, so looking less than a stride around
-    the centre leaves no voxel of the mask without a patch.
-    """
+    """Tell which patches hold a voxel of the mask: these give its result, as without a mask."""
     for axis, (starts, edge) in enumerate(zip(corners, size, strict=True)):
-        extent = inside.shape[axis]
-        windows = [_about_centre(edge, extent, int(start)) for start in starts]
+        windows = [np.arange(start, start + edge) for start in starts]
         inside = np.stack([inside.take(w, axis=axis).any(axis=axis) for w in windows], axis=axis)
     return inside
-
-
-def _about_centre(edge: int, extent: int, corner: int) -> NDArray[np.intp]:
-    """Return the voxels that a patch answers for; at the ends of the volume all up to it."""
-    centre = corner + edge // 2
-    low = 0 if corner == 0 else centre - _STRIDE + 1
-    high = extent if corner + edge == extent else centre + _STRIDE
-    return np.arange(low, high)
 
 
 def _denoise_slab(data: Floats, patches: _Patches, start: int, corners: NDArray[np.intp]) -> Floats:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from msimaging.diffusion.alignment import moved_grid, within
 from msimaging.diffusion.bias import correct_bias, estimate_bias_field
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 
 _SWITCHED_OFF = "no: switched off in the settings"
 _NO_DISTORTION = "no: opposite-polarity images are not used by this pipeline"
+#: Denoising reaches so far beyond the first brain mask: farther than heads move in a scan.
+_MARGIN_MM = 10.0
 _AXES = {"i": 0, "j": 1, "k": 2}
 
 
@@ -131,11 +134,12 @@ def _off(series: Series, name: str, *, why: str = _SWITCHED_OFF) -> Series:
 
 
 def _denoised(series: Series) -> Series:
-    found = denoise_mppca(series.data)
+    found = denoise_mppca(series.data, mask=around_brain(series.mask, series.affine))
     edge = 2 * default_patch_radius(series.data.shape[3]) + 1
     kept = float(np.median(found.n_components[series.mask]))
     text = (
-        f"yes: Marchenko-Pastur principal components, patches of {edge} voxels an edge; "
+        f"yes: Marchenko-Pastur principal components, patches of {edge} voxels an edge, in the "
+        f"brain and {_MARGIN_MM:g} mm around; "
         f"{kept:.1f} of {series.data.shape[3]} components kept (median in the brain)"
     )
     return replace(
@@ -144,6 +148,26 @@ def _denoised(series: Series) -> Series:
         sigma=found.sigma,
         told={**series.told, "NoiseRemoved": text},
     )
+
+
+def around_brain(mask: NDArray[np.bool_], affine: Floats) -> NDArray[np.bool_]:
+    """Add a rim to the brain: the head may move, but air need not be denoised.
+
+    Parameters
+    ----------
+    mask : (X, Y, Z) ndarray of bool
+        Brain.
+    affine : (4, 4) ndarray
+        Voxel indices to RAS mm.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of bool
+        Brain and 10 mm around.
+    """
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    distance = ndimage.distance_transform_edt(~mask, sampling=sizes)
+    return np.asarray(distance <= _MARGIN_MM)
 
 
 def _unrung(series: Series, asked: str, acquisition: Mapping[str, Any]) -> Series:

@@ -28,7 +28,8 @@ import nibabel as nib
 import numpy as np
 from bench_preprocessing import AFFINE, simulated
 
-STAGES = ("denoise", "unring", "mask", "fit")
+#: Ours in the order of the pipeline, which needs the brain first: only there is noise removed.
+STAGES = ("mask", "denoise", "unring", "fit")
 PEERS = {
     "denoise": (("dwidenoise", "raw.nii", "peer_denoised.nii"),),
     "unring": (("mrdegibbs", "peer_denoised.nii", "peer_unrung.nii"),),
@@ -44,7 +45,8 @@ PEERS = {
 }
 #: Which peers understand -fslgrad.
 WITH_TABLE = ("dwi2mask", "dwi2tensor")
-#: What a stage of ours leaves when it runs alone; the fit writes maps.
+#: What a stage of ours reads and leaves when it runs alone; the fit writes maps.
+READ = {"mask": "raw.nii", "denoise": "raw.nii", "unring": "denoised.nii", "fit": "unrung.nii"}
 WRITTEN = {"denoise": "denoised.nii", "unring": "unrung.nii", "mask": "mask.nii"}
 MAPS = ("fa", "md", "ad", "rd")
 
@@ -74,23 +76,24 @@ def save(path, data):
 
 def run_stages(folder, stages, n_threads):
     """Run stages of ours, handing the volume on in memory; the first reads, the last writes."""
-    source = {"denoise": "raw", "unring": "denoised"}.get(stages[0], "unrung")
-    data = load(folder / f"{source}.nii")
-    mask = load(folder / "mask.nii") > 0 if stages == ["fit"] else None
+    data = load(folder / READ[stages[0]])
+    mask = load(folder / "mask.nii") > 0 if stages[0] in ("denoise", "fit") else None
     table = np.load(folder / "table.npz")
     for stage in stages:
-        if stage == "denoise":
-            from msimaging.diffusion.denoising import denoise_mppca
+        if stage == "mask":
+            from msimaging.diffusion.masks import brain_mask
 
-            data = denoise_mppca(data, n_threads=n_threads).data
+            mask = brain_mask(data[..., table["bvals"] == 0].mean(axis=-1), AFFINE)
+        elif stage == "denoise":
+            from msimaging.diffusion.denoising import denoise_mppca
+            from msimaging.steps.dwi_corrections import around_brain
+
+            rim = around_brain(mask, AFFINE)
+            data = denoise_mppca(data, mask=rim, n_threads=n_threads).data
         elif stage == "unring":
             from msimaging.diffusion.unringing import remove_gibbs_ringing
 
             data = remove_gibbs_ringing(data, n_threads=n_threads)
-        elif stage == "mask":
-            from msimaging.diffusion.masks import brain_mask
-
-            mask = brain_mask(data[..., table["bvals"] == 0].mean(axis=-1), AFFINE)
         else:
             fit_and_write(folder, data, mask, table)
     if len(stages) == 1 and stages[0] in WRITTEN:

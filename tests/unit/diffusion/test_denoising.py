@@ -57,6 +57,16 @@ def test_bytes_do_not_depend_on_threads():
     assert one.data.dtype == np.float32
 
 
+def test_a_mask_saves_time_and_alters_nothing_within():
+    _, noisy = low_rank_volumes()
+    mask = np.zeros(noisy.shape[:3], dtype=bool)
+    mask[3:8, 4:9, 5:7] = mask[0, -1, 0] = True
+    whole, within = denoise_mppca(noisy), denoise_mppca(noisy, mask=mask)
+    np.testing.assert_allclose(within.data[mask], whole.data[mask], rtol=2e-6)
+    np.testing.assert_allclose(within.sigma[mask], whole.sigma[mask], rtol=2e-5)
+    assert (within.sigma == 0).mean() > 0.3
+
+
 def test_every_voxel_of_the_mask_is_denoised_and_the_input_kept():
     _, noisy = low_rank_volumes()
     before = noisy.copy()
