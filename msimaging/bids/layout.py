@@ -128,6 +128,10 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         ),
         "region_slopes_figure": "figures/param-{param}_atlas-{atlas}_desc-slopes_regions.{ext}",
         "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
+        # looked at on a screen only, by raters
+        "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
+        "quality": "cohort/quality.tsv",
+        "quality_tests": "cohort/quality_tests.tsv",
         "cohort_connectivity_figure": "figures/atlas-{atlas}_desc-mean_connectivity.{ext}",
         "report": "report/index.html",
     }

@@ -21,6 +21,11 @@ STAT_OF_KIND: Mapping[str, str] = {
     "precision": "precision",
     "tangent": "tangent",
 }
+#: Pictures by which raters judge a scan.
+SCAN_PICTURES: Mapping[Modality, tuple[str, ...]] = {
+    "dwi": ("gradients", "motion", "residual", "mask"),
+    "bold": ("carpet", "motion", "registration", "edges", "coverage"),
+}
 #: A tangent-space reference needs at least this many visits.
 SMALLEST_GROUP = 2
 TENSOR_MEASURES = ("fa", "md", "ad", "rd")
@@ -185,6 +190,49 @@ class Plan(Selection):
             for pair in self.pairs("dwi")
             if self.lesion_masks("dwi", pair.participant_id)
         ]
+
+    def scan_pictures(self, modality: Modality, **wildcards: str) -> dict[str, str]:
+        """Return the pictures of one scan by their names."""
+        return {
+            name: output("scan_picture", modality=modality, picture=name, **wildcards)
+            for name in SCAN_PICTURES[modality]
+        }
+
+    def all_scan_pictures(self) -> list[str]:
+        """Return the pictures of every scan in the statistics."""
+        return [
+            path
+            for modality in MODALITIES
+            for visit in self.visits_with(modality)
+            for path in self.scan_pictures(
+                modality, sub=visit.participant_id, ses=visit.session_id
+            ).values()
+        ]
+
+    def quality_tables(self) -> list[str]:
+        """Return the quality numbers of every scan in the statistics."""
+        return [row["path"] for row in self.scan_rows() if (row["rating"] or "") != "exclude"]
+
+    def scan_rows(self) -> list[dict[str, Any]]:
+        """Return every scan that raters look at, with its rating and its table of quality."""
+        task = self.settings["functional"]["task"]
+        rows = []
+        for modality in MODALITIES:
+            for visit in self.looked_at_with(modality):
+                sub, ses = visit.participant_id, visit.session_id
+                rating = self.ratings.get((sub, ses, modality))
+                rows.append(
+                    {
+                        "participant_id": sub,
+                        "session_id": ses,
+                        "modality": modality,
+                        "rating": rating.verdict if rating else "",
+                        "comment": rating.comment if rating else "",
+                        "path": output(f"{modality}_quality", sub=sub, ses=ses, task=task),
+                        "pictures": self.scan_pictures(modality, sub=sub, ses=ses),
+                    }
+                )
+        return rows
 
     def viewer_maps(self) -> list[str]:
         """Return FA at the earlier visit and change of RD of every pair, for the viewer."""

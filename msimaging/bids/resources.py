@@ -99,6 +99,9 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "draw_patient_connectivity": Cost(mb=400, seconds=20),
         "draw_regions": Cost(mb=400, mb_per_scan=0.5, seconds=15),
         "draw_cohort_connectivity": Cost(mb=400, mb_per_scan=1, seconds=20),
+        "look_at_dwi": Cost(mb=400, mb_per_samples=5, seconds=20),
+        "look_at_bold": Cost(mb=500, mb_per_samples=20, seconds=30, seconds_per_samples=1),
+        "collect_quality": Cost(mb=300, mb_per_scan=0.2, seconds=10, seconds_per_scan=0.1),
         "write_ledger": Cost(mb=250, mb_per_scan=0.2, seconds=5, seconds_per_scan=0.01),
         "write_report": Cost(mb=400, mb_per_scan=2, seconds=20, seconds_per_scan=1),
     }

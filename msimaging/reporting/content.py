@@ -164,6 +164,10 @@ class ScanContent:
         Comment given before.
     flags : str
         What the pipeline noticed.
+    pictures : tuple of FigureContent
+        By which the scan is judged.
+    numbers : DataFrame
+        ``number value units description``.
     """
 
     participant_id: str
@@ -172,6 +176,8 @@ class ScanContent:
     rating: Literal["", "accept", "doubtful", "exclude"] = ""
     comment: str = ""
     flags: str = ""
+    pictures: tuple[FigureContent, ...] = ()
+    numbers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +208,8 @@ class ReportContent:
         ``step participant_id session_id state reason``.
     masked_columns : tuple of str
         Columns (for example "arm") kept out of every table and fact of single patients.
+    blind : bool
+        Show the scans under codes and hold back every other page.
     viewer : str
         Source of NiiVue (`viewer.niivue_source`); empty leaves the pictures only.
     """
@@ -217,4 +225,5 @@ class ReportContent:
     methods: MethodsText = field(default_factory=MethodsText)
     ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
     masked_columns: tuple[str, ...] = ()
+    blind: bool = False
     viewer: str = ""

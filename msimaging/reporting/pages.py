@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,14 +15,23 @@ from markupsafe import Markup
 from msimaging.reporting.content import (
     PatientContent,
     ReportContent,
+    ScanContent,
     SectionContent,
     TableContent,
 )
+from msimaging.reporting.names import page_name, scan_page_name
 from msimaging.reporting.pictures import display_width, inline_svg, picture_source, volume_list
 from msimaging.reporting.privacy import shareable, without_identifying
 from msimaging.reporting.verdicts import EXPLANATION, summary, verdicts
 
 VIEWER_FILE = "niivue.js"
+ALL_PAGES = {name: name for name in ("index.html", "quality.html", "methods.html", "ledger.html")}
+#: What raters see while they must not know visits and arms.
+BLIND_PAGES = {
+    "index.html": "blind.html",
+    "quality.html": "quality.html",
+    "methods.html": "methods.html",
+}
 MOST_ROWS = 3000
 SHARED_COLUMNS = ("baseline", "follow_up", "modality", "atlas", "measure")
 CHANGE_COLUMNS = (
@@ -49,10 +57,14 @@ def report_pages(content: ReportContent) -> Mapping[str, str]:
     """
     shared = _share(content)
     environment = _environment(shared)
+    names = BLIND_PAGES if shared.blind else ALL_PAGES
     pages = {
-        name: environment.get_template(name).render(report=shared, page=name)
-        for name in ("index.html", "quality.html", "methods.html", "ledger.html")
+        name: environment.get_template(template).render(report=shared, page=name)
+        for name, template in names.items()
     }
+    pages |= _scan_pages(shared, environment)
+    if shared.blind:
+        return pages
     template = environment.get_template("patient.html")
     for place, patient in enumerate(shared.patients):
         name = page_name(patient.participant_id)
@@ -74,21 +86,21 @@ def report_pages(content: ReportContent) -> Mapping[str, str]:
     return pages
 
 
-def page_name(participant_id: str) -> str:
-    """Return the file name of a patient's page, safe for any id and different for different ids.
-
-    Parameters
-    ----------
-    participant_id : str
-        Id of the dataset.
-
-    Returns
-    -------
-    str
-        ``patient-<id>.html``; unusual characters are written as ``_`` and their code.
-    """
-    safe = re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found.group()):x}_", participant_id)
-    return f"patient-{safe}.html"
+def _scan_pages(content: ReportContent, environment: jinja2.Environment) -> dict[str, str]:
+    template = environment.get_template("scan.html")
+    scans = [scan for scan in content.scans if scan.pictures or not scan.numbers.empty]
+    pages = {}
+    for place, scan in enumerate(scans):
+        name = scan_page_name(scan.participant_id, scan.session_id, scan.modality)
+        pages[name] = template.render(
+            report=content,
+            page=name,
+            scan=scan,
+            previous=scans[place - 1] if place else None,
+            following=scans[place + 1] if place + 1 < len(scans) else None,
+            numbers=TableContent(title="Numbers", table=scan.numbers),
+        )
+    return pages
 
 
 def change_table(changes: pd.DataFrame) -> TableContent:
@@ -165,7 +177,7 @@ def _environment(content: ReportContent) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    known = {p.participant_id for p in content.patients}
+    known = set() if content.blind else {p.participant_id for p in content.patients}
     environment.filters |= {
         "picture": picture_source,
         "inline_svg": inline_svg,
@@ -173,6 +185,10 @@ def _environment(content: ReportContent) -> jinja2.Environment:
         "cells": lambda table: [[_cell(value) for value in row] for row in table_rows(table)],
         "volumes": volume_list,
         "page_name": page_name,
+        "scan_page": lambda scan: scan_page_name(
+            scan.participant_id, scan.session_id, scan.modality
+        ),
+        "scan_name": scan_name,
     }
     environment.globals |= {
         "patient_ids": known,
@@ -208,3 +224,21 @@ def _cell(value: object) -> dict[str, str]:
     if isinstance(value, (int, float, np.integer, np.floating)):
         return {"text": f"{value:.4g}", "sort": repr(float(value)), "kind": "number"}
     return {"text": str(value), "sort": str(value).casefold(), "kind": "text"}
+
+
+def scan_name(scan: ScanContent) -> str:
+    """Return how a page calls a scan.
+
+    Parameters
+    ----------
+    scan : ScanContent
+        A scan, perhaps under the code by which it is rated blind.
+
+    Returns
+    -------
+    str
+        Patient, session and modality, or code and modality.
+    """
+    same = scan.participant_id == scan.session_id
+    who = scan.participant_id if same else f"{scan.participant_id}, {scan.session_id}"
+    return f"{who}, {scan.modality}"

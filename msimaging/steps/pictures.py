@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from msimaging.figures.style import DEFAULT_STYLE, FigureStyle, FileFormat, render
 from msimaging.steps.records import describe
@@ -17,6 +19,10 @@ from msimaging.volumes import whole_file
 
 _PICTURES = {f".{name}": name for name in get_args(FileFormat)}
 _MARKS = re.compile(r"([\\*`|]|_(?=\W|$))")
+#: Resolution of pictures that are looked at on a screen only.
+SCREEN_DPI = 130
+#: Colours of such a picture: a page with few is a third as large and looks the same.
+_COLOURS = 96
 #: Digits of the numbers beside a figure: more than an eye can see in it.
 _DIGITS = 6
 
@@ -75,6 +81,30 @@ def save_figure(
         with whole_file(path) as temporary:
             temporary.write_bytes(content)
     describe(paths[0], caption, sources=sources, alongside=paths[1:])
+
+
+def save_picture(
+    figure: Figure, path: Path | str, *, caption: str, sources: Sequence[Path | str]
+) -> None:
+    """Write a picture for the pages of the report only: small, with its caption as a sidecar.
+
+    Parameters
+    ----------
+    figure : Figure
+        The drawing.
+    path : path
+        PNG.
+    caption : str
+        Plain text.
+    sources : sequence of path
+        Files that the picture shows.
+    """
+    drawn = Image.open(BytesIO(render(figure, "png", style=FigureStyle(dpi=SCREEN_DPI))))
+    stream = BytesIO()
+    drawn.convert("RGB").quantize(_COLOURS).save(stream, "PNG", optimize=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(stream.getvalue())
+    describe(path, caption, sources=sources)
 
 
 def _as_restructured_text(text: str) -> str:

@@ -18,7 +18,6 @@ from msimaging.reporting.content import (
     FigureContent,
     PatientContent,
     ReportContent,
-    ScanContent,
     SectionContent,
     TableContent,
     VolumeContent,
@@ -27,8 +26,10 @@ from msimaging.reporting.flow import ModalitySteps, flow_numbers
 from msimaging.reporting.methods import methods_text
 from msimaging.reporting.pages import report_pages
 from msimaging.reporting.viewer import niivue_source
+from msimaging.steps.blinding import record_blinding
 from msimaging.steps.report_comparability import comparability_section
 from msimaging.steps.report_methods import step_records
+from msimaging.steps.report_quality import comparison_section, scan_contents, strip_sections
 from msimaging.tables import read_json, read_table, sidecar_of
 from msimaging.volumes import read_volume, whole_file
 
@@ -48,10 +49,13 @@ def write_report(
     *,
     settings: Mapping[str, Any],
     patients: Sequence[str],
+    scans: Sequence[Mapping[str, Any]],
     ledger: str,
     measures: str,
     changes: str,
     results: str,
+    quality: str,
+    quality_tests: str,
     figures: Sequence[str],
     maps: Sequence[str],
     out_page: str,
@@ -64,7 +68,9 @@ def write_report(
         Complete settings.
     patients : sequence of str
         All patients of the study.
-    ledger, measures, changes, results : str
+    scans : sequence of mapping
+        Every scan that is shown to raters, with its rating and its pictures.
+    ledger, measures, changes, results, quality, quality_tests : str
         Tables of the cohort.
     figures : sequence of str
         Every figure in every format.
@@ -80,27 +86,38 @@ def write_report(
             ("measures", measures),
             ("changes", changes),
             ("results", results),
+            ("quality", quality),
+            ("quality_tests", quality_tests),
         )
     }
     shown = [path for path in figures if path.endswith(_picture_format(figures))]
     flow = flow_numbers(tables["ledger"], enrolled=patients, modalities=_STEPS)
+    blind, seed = settings["report"]["blind"], settings["seed"]
     content = ReportContent(
-        title="msimaging report",
+        title=settings["report"]["title"],
+        blind=blind,
         banner=_BANNER,
         version=version(),
         patients=tuple(_patient(name, tables, shown, maps) for name in patients),
         patient_table=_patient_table(patients, tables),
         cohort=_cohort(tables, shown, flow),
-        quality=(_coverage_section(tables["measures"]),),
-        scans=_scans(tables["measures"]),
+        quality=strip_sections(tables["quality"], blind=blind, seed=seed),
+        scans=scan_contents(scans, tables["quality"], blind=blind, seed=seed),
         methods=methods_text(step_records(tables["ledger"], settings), versions=library_versions()),
         ledger=tables["ledger"],
         viewer=niivue_source() if maps else "",
     )
-    pages = report_pages(content)
-    last = Path(out_page).name  # the page that the workflow waits for
-    for name in sorted(pages, key=lambda name: name == last):
-        _write(Path(out_page).with_name(name), pages[name])
+    record_blinding(Path("blinding.tsv"), blind=blind)
+    _write_pages(Path(out_page), report_pages(content))
+
+
+def _write_pages(index: Path, pages: Mapping[str, str]) -> None:
+    """Write every page, the one that the workflow waits for last, and take away earlier ones."""
+    for path in index.parent.glob("*.html"):
+        if path.name not in pages:
+            path.unlink()
+    for name in sorted(pages, key=lambda name: name == index.name):
+        _write(index.with_name(name), pages[name])
 
 
 def _write(path: Path, text: str) -> None:
@@ -140,6 +157,7 @@ def _cohort(
     return (
         SectionContent(title="Patients", figures=(diagram,)),
         comparability_section(tables["changes"], tables["ledger"]),
+        comparison_section(tables["quality_tests"]),
         SectionContent(
             title="Change over patients",
             paragraphs=(
@@ -228,30 +246,4 @@ def _volume(path: str) -> VolumeContent:
         colormap="warm" if is_change else "gray",
         colormap_negative="winter" if is_change else "",
         opacity=0.6 if is_change else 1.0,
-    )
-
-
-def _coverage_section(measures: pd.DataFrame) -> SectionContent:
-    dwi = measures[measures["modality"] == "dwi"]
-    lowest = (
-        dwi.groupby(["participant_id", "session_id"], sort=False)["coverage"]
-        .min()
-        .reset_index(name="least covered region")
-    )
-    return SectionContent(
-        title="Coverage",
-        paragraphs=("Share of its least covered white-matter region that each scan holds.",),
-        tables=(TableContent(title="Diffusion scans", table=lowest),),
-    )
-
-
-def _scans(measures: pd.DataFrame) -> tuple[ScanContent, ...]:
-    scans = measures.drop_duplicates(["participant_id", "session_id", "modality"])
-    return tuple(
-        ScanContent(
-            participant_id=row["participant_id"],
-            session_id=row["session_id"],
-            modality=row["modality"],
-        )
-        for row in scans.to_dict("records")
     )

@@ -101,12 +101,14 @@ def expected(**counts: int) -> dict[str, int]:
     """Job counts of a whole study: those given, and one of each job of the cohort."""
     cohort = ("collect_measures", "collect_changes", "test_changes", "describe_dataset")
     cohort += ("collect_specifications",)
+    cohort += ("collect_quality",)
     counts |= dict.fromkeys((*cohort, "write_ledger", "write_report"), 1)
     return {rule: count for rule, count in counts.items() if count}
 
 
 def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[str, int]:
     per_visit = ("preprocess_dwi", "fit_tensor", "measure_diffusion", "normalise_maps")
+    per_visit += ("look_at_dwi",)
     return {
         **dict.fromkeys(per_visit, visits),
         "build_dwi_space": patients,
@@ -119,6 +121,7 @@ def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[
 def bold_jobs(*, visits: int, patients: int, pairs: int) -> dict[str, int]:
     return {
         **dict.fromkeys(("preprocess_bold", "extract_parcels", "connect_parcels"), visits),
+        "look_at_bold": visits,
         "build_bold_space": patients,
         "equalise_visits": patients,
         "connect_group": 1 if visits > 1 else 0,

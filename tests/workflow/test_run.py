@@ -325,15 +325,16 @@ def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     before = times(study)
     result = msimaging("run", study, "--cores", 2)
     assert result.returncode == 0, result.stdout + result.stderr
-    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
+    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold", "look_at_dwi")
     of_the_patient = ("build_dwi_space", "build_bold_space", "equalise_visits")
     # the midpoint of three visits is another than that of two
     of_its_visits = ("measure_diffusion", "normalise_maps", "extract_parcels", "connect_parcels")
+    of_its_visits += ("look_at_bold",)
     of_its_pairs = ("change_diffusion", "change_lesions", "change_connectivity")
     of_its_figures = ("draw_patient_maps", "draw_patient_connectivity")
     of_the_cohort = ("connect_group", "collect_measures", "collect_changes", "test_changes")
     of_the_cohort += ("collect_specifications",)
-    of_the_report = ("draw_cohort_connectivity", "write_ledger", "write_report")
+    of_the_report = ("draw_cohort_connectivity", "collect_quality", "write_ledger", "write_report")
     assert jobs_of_last_run(study) == {
         **dict.fromkeys((*own, *of_the_patient, "split_tissue"), 1),
         **dict.fromkeys(of_its_visits, 3),

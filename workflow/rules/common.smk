@@ -48,6 +48,7 @@ PLAN = Plan.of_study(Path.cwd(), SETTINGS)
 WAYS_IN = WaysIn.of(PLAN)
 TASK = SETTINGS["functional"]["task"]
 MEASURES_DRAWN = SETTINGS["figures"]["measures"]
+FIRST_ATLAS = (PLAN.functional_atlases or [""])[0]
 FIGURE_STYLE = SETTINGS["figures"]["style"]
 
 

@@ -138,12 +138,103 @@ rule draw_cohort_connectivity:
         "../scripts/draw_cohort_connectivity.py"
 
 
+rule look_at_dwi:
+    input:
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        confounds=output("dwi_confounds"),
+        reference=output("dwi_reference"),
+        mask=output("dwi_mask"),
+        residual=output("tensor_map", param="residual"),
+    output:
+        **PLAN.scan_pictures("dwi"),
+    log:
+        log("look_at_dwi", "sub", "ses"),
+    benchmark:
+        benchmark("look_at_dwi", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("look_at_dwi", "dwi"),
+        runtime=minutes("look_at_dwi", "dwi"),
+    params:
+        code=code("look_at_dwi"),
+        style=FIGURE_STYLE,
+    script:
+        "../scripts/look_at_dwi.py"
+
+
+rule look_at_bold:
+    input:
+        image=output("bold", task=TASK),
+        reference=output("bold_reference", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        confounds=output("bold_confounds", task=TASK),
+        denoised=output("denoised", task=TASK, atlas=FIRST_ATLAS),
+        coverage=output("coverage", task=TASK, atlas=FIRST_ATLAS),
+        matrix=output(
+            "connectivity", task=TASK, atlas=FIRST_ATLAS, stat="pearsoncorrelation"
+        ),
+        midpoint=output("bold_midpoint", task=TASK),
+        to_template=output("bold_to_template", task=TASK),
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        **PLAN.scan_pictures("bold"),
+        quality=output("bold_quality", task=TASK),
+    log:
+        log("look_at_bold", "sub", "ses"),
+    benchmark:
+        benchmark("look_at_bold", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("look_at_bold", "bold"),
+        runtime=minutes("look_at_bold", "bold"),
+    params:
+        code=code("look_at_bold"),
+        atlas=FIRST_ATLAS,
+        own=SETTINGS["atlases"]["files"],
+        min_coverage=SETTINGS["functional"]["min_coverage"],
+        style=FIGURE_STYLE,
+    script:
+        "../scripts/look_at_bold.py"
+
+
+rule collect_quality:
+    input:
+        tables=PLAN.quality_tables(),
+    output:
+        table=output("quality"),
+        tests=output("quality_tests"),
+    log:
+        log("collect_quality"),
+    benchmark:
+        benchmark("collect_quality")
+    threads: 1
+    resources:
+        mem_mb=memory("collect_quality"),
+        runtime=minutes("collect_quality"),
+    params:
+        code=code("collect_quality"),
+        scans=PLAN.scan_rows(),
+        pairs=[
+            {**row, "modality": modality}
+            for modality in ("dwi", "bold")
+            for row in PLAN.pair_rows(modality, [""])
+        ],
+        confidence=SETTINGS["statistics"]["confidence"],
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/collect_quality.py"
+
+
 rule write_report:
     input:
         ledger=output("ledger"),
         changes=output("changes"),
         results=output("results"),
         measures=output("measures"),
+        quality=output("quality"),
+        quality_tests=output("quality_tests"),
+        pictures=PLAN.all_scan_pictures(),
         figures=PLAN.figures(),
         maps=PLAN.viewer_maps(),
     output:
@@ -160,5 +251,6 @@ rule write_report:
         code=code("write_report"),
         settings=SETTINGS,
         patients=list(PLAN.visits.patients),
+        scans=PLAN.scan_rows(),
     script:
         "../scripts/write_report.py"

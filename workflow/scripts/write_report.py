@@ -7,10 +7,13 @@ with job_log(snakemake.log[0]):
     write_report(
         settings=snakemake.params.settings,
         patients=snakemake.params.patients,
+        scans=snakemake.params.scans,
         ledger=snakemake.input.ledger,
         measures=snakemake.input.measures,
         changes=snakemake.input.changes,
         results=snakemake.input.results,
+        quality=snakemake.input.quality,
+        quality_tests=snakemake.input.quality_tests,
         figures=list(snakemake.input.get("figures", [])),
         maps=list(snakemake.input.get("maps", [])),
         out_page=snakemake.output.page,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from msimaging.reporting.content import VolumeContent
-from msimaging.reporting.pages import page_name, report_pages
+from msimaging.reporting.names import page_name
+from msimaging.reporting.pages import report_pages
 from msimaging.reporting.viewer import niivue_source
 from msimaging.tables import read_table
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from msimaging.reporting.content import FigureContent, SectionContent, TableContent, VolumeContent
-from msimaging.reporting.pages import MOST_ROWS, change_table, page_name, report_pages
+from msimaging.reporting.names import page_name
+from msimaging.reporting.pages import MOST_ROWS, change_table, report_pages
 from msimaging.reporting.pictures import display_width, inline_svg
 
 
