@@ -36,9 +36,11 @@ from msimaging.study.runner import (
     snakemake_command,
 )
 from msimaging.terminal import (
+    forecast_or_warning,
     outdated_or_warning,
-    print_findings,
+    print_forecast,
     print_inventory,
+    print_report,
     print_stale,
     print_states,
     shown_progress,
@@ -137,44 +139,37 @@ def index(
 @app.command()
 def check(
     study: StudyArgument,
+    cores: CoresOption = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check settings, tables and every scan before any computing.
+    """Check settings, tables and every scan before any computing, and forecast what a run takes.
 
-    Example: msimaging check /data/study
+    The forecast counts the jobs still to be done, with processor time, memory, disk and files. It
+    goes by the sizes of the scans, and by what this study's own jobs took once some are done.
+
+    Example: msimaging check /data/study --cores 16
+
+    Example: msimaging check /data/study --json | jq .forecast
     """
-    code = _check(study, as_json=as_json)
-    raise typer.Exit(code)
+    raise typer.Exit(_check(study, as_json=as_json, forecast_for=cores or os.cpu_count() or 1))
 
 
-def _check(study: Path, *, as_json: bool) -> int:
+def _check(study: Path, *, as_json: bool, forecast_for: int = 0) -> int:
     # the checks import the science; the other verbs start faster without it
     from msimaging.study.check import check_study  # noqa: PLC0415
 
     report = check_study(study)
+    unusable = report.faults or (report.scans and len(report.refused) == len(report.scans))
+    forecast = None if unusable or not forecast_for else forecast_or_warning(study.resolve())
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2))
+        told = report.as_dict() | {"forecast": forecast.as_dict() if forecast else None}
+        print(json.dumps(told, indent=2))
     else:
-        print_findings(report.faults)
-        print_findings(finding for scan in report.scans for finding in scan.findings)
-        for pair in report.comparability:
-            for finding in pair.findings:
-                if finding.severity != "note":
-                    print(f"{finding.severity}: {pair.place}: {finding}")
-        for modality, finding in report.cohort:
-            print(f"warning: {modality} of the cohort: {finding}")
-        for refused in report.refused:
-            visit = f"{refused.participant_id} {refused.session_id} {refused.modality}"
-            print(f"excluded: {visit} will be left out")
-        for rating in report.rated_out:
-            scan = f"{rating.participant_id} {rating.session_id} {rating.modality}"
-            print(f"excluded: {scan} will be left out: {rating.reason}")
-        for pair in report.incomparable:
-            print(f"excluded: change of {pair.place} will not be computed")
-        usable = len(report.scans) - len(report.refused)
-        print(f"{usable} of {len(report.scans)} scans usable")
-    if report.faults or (report.scans and len(report.refused) == len(report.scans)):
+        print_report(report)
+        if forecast:
+            print_forecast(forecast, cores=forecast_for)
+    if unusable:
         return UNUSABLE
     left_out = report.refused or report.rated_out or report.incomparable
     return DONE_WITH_EXCLUSIONS if left_out else DONE

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from msimaging.bids.layout import DERIVATIVES, output
 from msimaging.bids.ledger import Entry, State
-from msimaging.errors import ComputationError, Finding
+from msimaging.bids.plan import Plan
+from msimaging.errors import ComputationError, Finding, InputError
 from msimaging.settings import read_settings
 from msimaging.study.creation import Inventory
 from msimaging.study.notify import notify
@@ -25,6 +26,8 @@ from msimaging.study.outdated import outdated_results
 from msimaging.study.process import Progress
 
 if TYPE_CHECKING:  # reading DICOM is imported by the verb that needs it
+    from msimaging.study.check import StudyReport
+    from msimaging.study.forecast import Forecast
     from msimaging.study.ingest import IngestReport
 
 _out = Console(soft_wrap=True, highlight=False)
@@ -150,6 +153,56 @@ def print_stale(outdated: Iterable[str]) -> None:
         print(f"stale, and computed again by the next run: {counts.total()} results of")
     for name, count in counts.items():
         print(f"  {name}: {count}")
+
+
+def print_report(report: StudyReport) -> None:
+    """Print what the check found, and what will be left out."""
+    print_findings(report.faults)
+    print_findings(finding for scan in report.scans for finding in scan.findings)
+    for pair in report.comparability:
+        for finding in pair.findings:
+            if finding.severity != "note":
+                print(f"{finding.severity}: {pair.place}: {finding}")
+    for modality, finding in report.cohort:
+        print(f"warning: {modality} of the cohort: {finding}")
+    for refused in report.refused:
+        visit = f"{refused.participant_id} {refused.session_id} {refused.modality}"
+        print(f"excluded: {visit} will be left out")
+    for rating in report.rated_out:
+        scan = f"{rating.participant_id} {rating.session_id} {rating.modality}"
+        print(f"excluded: {scan} will be left out: {rating.reason}")
+    for pair in report.incomparable:
+        print(f"excluded: change of {pair.place} will not be computed")
+    usable = len(report.scans) - len(report.refused)
+    print(f"{usable} of {len(report.scans)} scans usable")
+
+
+def forecast_or_warning(study: Path) -> Forecast | None:
+    """Return what a run will take; where nothing can be planned, say so."""
+    from msimaging.study.forecast import forecast_study  # noqa: PLC0415 - by one verb only
+
+    try:
+        return forecast_study(study, Plan.of_study(study, read_settings(study / "config.yaml")))
+    except (ComputationError, InputError) as error:
+        print(f"warning: no forecast; {error}", file=sys.stderr)
+        return None
+
+
+def print_forecast(forecast: Forecast, *, cores: int) -> None:
+    """Print what the rest of a study will take, step by step and in all."""
+    names = ("step", "jobs", "to do", "MB a job", "core hours", "known from")
+    table = Table(*names, box=None, pad_edge=False)
+    for one in forecast.steps:
+        known = f"{one.records} jobs" if one.records else "sizes"
+        numbers = (str(one.jobs), str(one.to_do), f"{one.memory_mb:.0f}", f"{one.hours:.2f}")
+        table.add_row(one.step, *numbers, known)
+    _out.print(table)
+    print(
+        f"forecast: {forecast.jobs} jobs, {forecast.core_hours:.1f} core hours "
+        f"(at least {forecast.hours_with(cores):.1f} h with {cores} cores), "
+        f"{forecast.memory_mb / 1000:.1f} GB of memory for the largest job, "
+        f"{forecast.gigabytes:.2f} GB of disk, {forecast.files} files"
+    )
 
 
 def print_ingest(report: IngestReport) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from msimaging.bids.layout import log, output
-from msimaging.bids.plan import TENSOR_MEASURES, Plan
+from msimaging.bids.jobs import Job, jobs_of
+from msimaging.bids.layout import output
+from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows
 from msimaging.bids.visits import (
     MODALITIES,
@@ -19,7 +20,6 @@ from msimaging.bids.visits import (
     pair_name,
     read_visits,
 )
-from msimaging.bids.ways_in import WaysIn
 
 State = Literal["done", "stale", "failed", "pending", "excluded", "absent", "unpaired"]
 #: Begins the one line of a log that tells why a step failed.
@@ -57,82 +57,6 @@ class Entry:
     log: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A rule of the workflow: what its jobs are one for, and a file that stands for its results.
-
-    ``wildcards`` are those of the rule's log; ``exists`` tells whether there is a
-    job at all, ``applies`` whether there is one for these values. Every rule has a line in
-    `STEPS` (a test holds that).
-    """
-
-    rule: str
-    modality: Modality | None
-    wildcards: tuple[str, ...]
-    output: str
-    exists: Callable[[Plan], object] = lambda plan: plan
-    applies: Callable[[Plan, Mapping[str, str]], object] = lambda plan, _case: plan
-
-
-def _joins(modality: Modality) -> Callable[[Plan, Mapping[str, str]], object]:
-    return lambda plan, case: case["ses"] not in plan.founders(modality, case["sub"])
-
-
-def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
-    return plan.lesion_masks("dwi", case["sub"])
-
-
-_VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
-STEPS = (
-    _Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
-    _Step("import_dwi", "dwi", _VISIT, "dwi"),
-    _Step("fit_tensor", "dwi", _VISIT, "tensor"),
-    _Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
-    _Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
-    _Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
-    _Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
-    _Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
-    _Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
-    _Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
-    _Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
-    _Step("preprocess_bold", "bold", _VISIT, "bold"),
-    _Step("import_bold", "bold", _VISIT, "bold"),
-    _Step("extract_parcels", "bold", _VISIT, "time_series"),
-    _Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
-    _Step("connect_parcels", "bold", _VISIT, "denoised"),
-    _Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
-    _Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
-    _Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
-    _Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
-    _Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
-    _Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
-    _Step("collect_measures", None, (), "measures"),
-    _Step("collect_changes", None, (), "changes"),
-    _Step("collect_specifications", None, (), "specifications"),
-    _Step("test_changes", None, (), "results"),
-    _Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),
-    _Step(
-        "draw_cohort_connectivity",
-        "bold",
-        ("atlas",),
-        "cohort_connectivity_figure",
-        lambda plan: plan.pairs("bold"),
-    ),
-    _Step("describe_dataset", None, (), "dataset_description"),
-    _Step("write_ledger", None, (), "ledger"),
-    _Step("write_report", None, (), "report"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    step: str
-    sub: str
-    part: str
-    log: str
-    outputs: tuple[str, ...]
-
-
 def read_ledger(
     study: Path, plan: Plan, *, outdated: Mapping[str, str] = MappingProxyType({})
 ) -> list[Entry]:
@@ -153,7 +77,7 @@ def read_ledger(
         Patients in the order of the table, cohort last.
     """
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
-    entries = [_entry(study, job, outdated, running=running) for job in _jobs(plan)]
+    entries = [_entry(study, job, outdated, running=running) for job in jobs_of(plan)]
     return [*left_out(study, plan), *too_little_data(study, plan), *entries]
 
 
@@ -188,77 +112,7 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
                 )
 
 
-def _jobs(plan: Plan) -> Iterator[_Job]:
-    ways_in = WaysIn.of(plan)
-    for step in STEPS:
-        if not step.exists(plan):
-            continue
-        for case in _cases(plan, step):
-            sub = case.get("sub", "")
-            if step.modality and sub and not ways_in.does(step.modality, step.rule, sub):
-                continue
-            yield _Job(
-                step=step.rule,
-                sub=sub,
-                part=case.get("ses", case.get("pair", "")),
-                log=_filled(log(step.rule, *step.wildcards), case),
-                outputs=tuple(_outputs(plan, step, case)),
-            )
-
-
-def _cases(plan: Plan, step: _Step) -> Iterator[dict[str, str]]:
-    """Yield the wildcards of every job of a rule."""
-    cases: list[dict[str, str]] = [{}]
-    if step.modality and "ses" in step.wildcards:
-        visits = plan.visits_with(step.modality)
-        cases = [{"sub": v.participant_id, "ses": v.session_id} for v in visits]
-    elif step.modality and "pair" in step.wildcards:
-        pairs = plan.pairs(step.modality)
-        cases = [{"sub": pair.participant_id, "pair": pair.name} for pair in pairs]
-    elif step.modality and "sub" in step.wildcards:
-        patients = dict.fromkeys(v.participant_id for v in plan.visits_with(step.modality))
-        cases = [{"sub": name} for name in patients]
-    for name, values in (("atlas", _atlases(plan, step)), ("param", _drawn(plan))):
-        if name in step.wildcards:
-            cases = [{**case, name: value} for case in cases for value in values]
-    yield from (case for case in cases if step.applies(plan, case))
-
-
-def _atlases(plan: Plan, step: _Step) -> list[str]:
-    return plan.diffusion_atlases if step.modality == "dwi" else plan.functional_atlases
-
-
-def _drawn(plan: Plan) -> list[str]:
-    return list(plan.settings["figures"]["measures"])
-
-
-def _outputs(plan: Plan, step: _Step, case: Mapping[str, str]) -> Iterator[str]:
-    """Yield the files that stand for a job's results, one for every atlas."""
-    if step.rule == "connect_group":
-        yield from plan.group_matrices()
-        return
-    fixed = {
-        "task": plan.settings["functional"]["task"],
-        "ext": plan.settings["figures"]["formats"][0],
-        "param": TENSOR_MEASURES[-1],
-        "stat": next(iter(plan.stats(tangent=False)), ""),
-        **case,
-    }
-    path = _filled(output(step.output), fixed)
-    if "{atlas}" not in path:
-        yield path
-        return
-    for name in _atlases(plan, step):
-        yield path.replace("{atlas}", name)
-
-
-def _filled(path: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", value)
-    return path
-
-
-def _entry(study: Path, job: _Job, outdated: Mapping[str, str], *, running: bool) -> Entry:
+def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool) -> Entry:
     done = all((study / name).exists() for name in job.outputs)
     outdated_by = next((outdated[name] for name in job.outputs if name in outdated), "")
     state: State = "stale" if done and outdated_by else "done" if done else "pending"
@@ -270,7 +124,7 @@ def _entry(study: Path, job: _Job, outdated: Mapping[str, str], *, running: bool
     return Entry(
         step=job.step,
         participant_id=job.sub,
-        session_id=job.part,
+        session_id=job.ses or job.pair,
         state=state,
         reason=reason,
         log=job.log,

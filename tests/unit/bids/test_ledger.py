@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from msimaging.bids.jobs import STEPS
 from msimaging.bids.layout import output
-from msimaging.bids.ledger import FAILURE, STEPS, failure_in, read_ledger
+from msimaging.bids.ledger import FAILURE, failure_in, read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
@@ -102,7 +103,7 @@ def test_a_result_that_a_run_would_replace_is_stale(study: Path) -> None:
 def test_every_rule_of_the_workflow_has_its_line(repository: Path) -> None:
     rules = (repository / "workflow" / "rules").glob("*.smk")
     named = {name for path in rules for name in re.findall(r"(?m)^rule (\w+):", path.read_text())}
-    assert named == {step.rule for step in STEPS}, "add the rule to STEPS in bids/ledger.py"
+    assert named == {step.rule for step in STEPS}, "add the rule to STEPS in bids/jobs.py"
 
 
 def test_the_log_of_every_step_is_that_of_its_rule(repository: Path) -> None:

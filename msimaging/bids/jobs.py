@@ -1,0 +1,195 @@
+"""Every job of the workflow as a table: which rules there are, and what each is done for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from msimaging.bids.layout import log, output
+from msimaging.bids.plan import SCAN_PICTURES, TENSOR_MEASURES, Plan
+from msimaging.bids.visits import Modality
+from msimaging.bids.ways_in import WaysIn
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule of the workflow: what its jobs are one for, and a file that stands for its results.
+
+    ``wildcards`` are those of the rule's log; ``exists`` tells whether there is a
+    job at all, ``applies`` whether there is one for these values. Every rule has a line in
+    `STEPS` (a test holds that).
+    """
+
+    rule: str
+    modality: Modality | None
+    wildcards: tuple[str, ...]
+    output: str
+    exists: Callable[[Plan], object] = lambda plan: plan
+    applies: Callable[[Plan, Mapping[str, str]], object] = lambda plan, _case: plan
+
+
+def _joins(modality: Modality) -> Callable[[Plan, Mapping[str, str]], object]:
+    return lambda plan, case: case["ses"] not in plan.founders(modality, case["sub"])
+
+
+def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
+    return plan.lesion_masks("dwi", case["sub"])
+
+
+_VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
+STEPS = (
+    Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
+    Step("import_dwi", "dwi", _VISIT, "dwi"),
+    Step("fit_tensor", "dwi", _VISIT, "tensor"),
+    Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
+    Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
+    Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
+    Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
+    Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
+    Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
+    Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
+    Step("look_at_dwi", "dwi", _VISIT, "scan_picture"),
+    Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
+    Step("preprocess_bold", "bold", _VISIT, "bold"),
+    Step("import_bold", "bold", _VISIT, "bold"),
+    Step("extract_parcels", "bold", _VISIT, "time_series"),
+    Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
+    Step("connect_parcels", "bold", _VISIT, "denoised"),
+    Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
+    Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
+    Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
+    Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
+    Step("look_at_bold", "bold", _VISIT, "bold_quality"),
+    Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
+    Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
+    Step("measure_repeatability", None, (), "repeatability", lambda plan: plan.repeatability()),
+    Step("collect_measures", None, (), "measures"),
+    Step("collect_changes", None, (), "changes"),
+    Step("collect_specifications", None, (), "specifications"),
+    Step("test_changes", None, (), "results"),
+    Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),
+    Step(
+        "draw_cohort_connectivity",
+        "bold",
+        ("atlas",),
+        "cohort_connectivity_figure",
+        lambda plan: plan.pairs("bold"),
+    ),
+    Step("collect_quality", None, (), "quality"),
+    Step("describe_dataset", None, (), "dataset_description"),
+    Step("write_ledger", None, (), "ledger"),
+    Step("write_report", None, (), "report"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job of the workflow, done or not.
+
+    Attributes
+    ----------
+    step : str
+        Its rule.
+    modality : {"dwi", "bold"} or None
+        None for what both have a part in.
+    sub, ses, pair : str
+        Patient, visit, pair of visits; empty where the job is for more than one.
+    log : str
+        Below the study folder.
+    outputs : tuple of str
+        Files that stand for its results.
+    """
+
+    step: str
+    modality: Modality | None
+    sub: str
+    ses: str
+    pair: str
+    log: str
+    outputs: tuple[str, ...]
+
+
+def jobs_of(plan: Plan) -> Iterator[Job]:
+    """List every job that a study asks for, without asking the workflow.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+
+    Yields
+    ------
+    Job
+        Rule by rule, in the order of `STEPS`.
+    """
+    ways_in = WaysIn.of(plan)
+    for step in STEPS:
+        if not step.exists(plan):
+            continue
+        for case in _cases(plan, step):
+            sub = case.get("sub", "")
+            if step.modality and sub and not ways_in.does(step.modality, step.rule, sub):
+                continue
+            yield Job(
+                step=step.rule,
+                modality=step.modality,
+                sub=sub,
+                ses=case.get("ses", ""),
+                pair=case.get("pair", ""),
+                log=_filled(log(step.rule, *step.wildcards), case),
+                outputs=tuple(_outputs(plan, step, case)),
+            )
+
+
+def _cases(plan: Plan, step: Step) -> Iterator[dict[str, str]]:
+    """Yield the wildcards of every job of a rule."""
+    cases: list[dict[str, str]] = [{}]
+    if step.modality and "ses" in step.wildcards:
+        visits = plan.visits_with(step.modality)
+        cases = [{"sub": v.participant_id, "ses": v.session_id} for v in visits]
+    elif step.modality and "pair" in step.wildcards:
+        pairs = plan.pairs(step.modality)
+        cases = [{"sub": pair.participant_id, "pair": pair.name} for pair in pairs]
+    elif step.modality and "sub" in step.wildcards:
+        patients = dict.fromkeys(v.participant_id for v in plan.visits_with(step.modality))
+        cases = [{"sub": name} for name in patients]
+    for name, values in (("atlas", _atlases(plan, step)), ("param", _drawn(plan))):
+        if name in step.wildcards:
+            cases = [{**case, name: value} for case in cases for value in values]
+    yield from (case for case in cases if step.applies(plan, case))
+
+
+def _atlases(plan: Plan, step: Step) -> list[str]:
+    return plan.diffusion_atlases if step.modality == "dwi" else plan.functional_atlases
+
+
+def _drawn(plan: Plan) -> list[str]:
+    return list(plan.settings["figures"]["measures"])
+
+
+def _outputs(plan: Plan, step: Step, case: Mapping[str, str]) -> Iterator[str]:
+    """Yield the files that stand for a job's results, one for every atlas."""
+    if step.rule == "connect_group":
+        yield from plan.group_matrices()
+        return
+    fixed = {
+        "task": plan.settings["functional"]["task"],
+        "ext": plan.settings["figures"]["formats"][0],
+        "param": TENSOR_MEASURES[-1],
+        "modality": step.modality or "",
+        "picture": SCAN_PICTURES[step.modality][-1] if step.modality else "",
+        "stat": next(iter(plan.stats(tangent=False)), ""),
+        **case,
+    }
+    path = _filled(output(step.output), fixed)
+    if "{atlas}" not in path:
+        yield path
+        return
+    for name in _atlases(plan, step):
+        yield path.replace("{atlas}", name)
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
