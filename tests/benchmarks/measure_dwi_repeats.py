@@ -99,6 +99,7 @@ def regions_of(corrected, maps, folder):
         images=images,
         masks=masks,
         sessions=sessions,
+        lesions=(),
         contrast="white matter",
         working_resolution=3,
         seed=1,
