@@ -97,7 +97,8 @@ SENTENCES = {
     "measure_diffusion": _sentence(
         1,
         "region means of tensor measures",
-        "Tensor measures were averaged over the regions of {atlas} carried to each visit.",
+        "Tensor measures were averaged over the regions of {atlas} in native space: regions were "
+        "carried to each visit, so that no visit's maps were resampled for them.",
     ),
     "bootstrap_tensor": _sentence(
         1,
@@ -183,8 +184,31 @@ SENTENCES = {
         "further registration.",
         "esteban2019",
     ),
+    "join_dwi_space": _sentence(
+        3,
+        "later visits in a frozen space",
+        "Visits after the second were registered to the space of the first two, which stayed as it "
+        "was.",
+    ),
+    "split_tissue": _sentence(
+        3,
+        "tissue around lesions",
+        "Lesions of all visits were carried to the midpoint space; measures are given for lesions, "
+        "a rim of {rim} mm, and normal-appearing tissue, which lies outside the lesions of every "
+        "visit. Lesions were left out of the registration to the template.",
+    ),
     "normalise_maps": _sentence(
-        3, "maps in template space", "Scalar maps were resampled once to the template's space."
+        3,
+        "maps in template space",
+        "Scalar maps were resampled once to the template's space; tensors were turned by the "
+        "finite strain, main directions so that they are preserved along the tissue.",
+        "alexander2001",
+    ),
+    "change_lesions": _sentence(
+        4,
+        "fate of lesions",
+        "Lesions were followed by overlap in the midpoint space as new, enlarged, shrunken, gone, "
+        "merged or split.",
     ),
     "change_diffusion": _sentence(
         4,

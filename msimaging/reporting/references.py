@@ -7,6 +7,8 @@ REFERENCES = {
     "Neuroinform 2014;8:14.",
     "afyouni2019": "Afyouni S, Smith SM, Nichols TE. Effective degrees of freedom of the Pearson's "
     "correlation coefficient under autocorrelation. NeuroImage 2019;199:609-625.",
+    "alexander2001": "Alexander DC et al. Spatial transformations of diffusion tensor magnetic "
+    "resonance images. IEEE Trans Med Imaging 2001;20:1131-1139.",
     "avants2008": "Avants BB et al. Symmetric diffeomorphic image registration with "
     "cross-correlation. Med Image Anal 2008;12:26-41.",
     "basser1994": "Basser PJ, Mattiello J, LeBihan D. MR diffusion tensor spectroscopy and "

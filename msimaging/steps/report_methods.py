@@ -65,8 +65,18 @@ def _why_not(step: str, n_done: int, switched_off: set[str]) -> str:
     return "not asked for" if step in switched_off else "no scan or pair of visits for it"
 
 
-#: Steps for visits that enter after another pipeline: in studies without such, nothing is missing.
-_WAYS_IN = frozenset({"import_dwi", "import_bold", "adopt_bold_space"})
+#: Steps that only some studies need (scans preprocessed elsewhere, later visits, lesions): where
+#: they did not run, nothing is missing.
+_WAYS_IN = frozenset(
+    {
+        "import_dwi",
+        "import_bold",
+        "adopt_bold_space",
+        "join_dwi_space",
+        "split_tissue",
+        "change_lesions",
+    }
+)
 #: Steps of the methods section that are done within another step's job.
 _SAME_JOB = {
     "check_gradients": ("preprocess_dwi", "import_dwi"),
@@ -120,6 +130,9 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "build_dwi_space": resolution,
         "build_bold_space": resolution,
         "adopt_bold_space": {},
+        "join_dwi_space": {},
+        "split_tissue": {"rim": f"{settings['spatial']['lesion_rim_mm']:g}"},
+        "change_lesions": {},
         "normalise_maps": {"resolution": settings["spatial"]["map_resolution"]},
         "change_diffusion": {},
         "change_connectivity": {},

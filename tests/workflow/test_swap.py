@@ -163,6 +163,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
         months=6.0,
         confidence=0.95,
         rescan_cov_percent={},
+        repeatability=(),
         out_tables=[str(folder / "changes.tsv")],
         out_maps=[str(folder / f"{name}.nii.gz") for name in TENSOR_MEASURES],
         out_direction=str(folder / "direction.nii.gz"),

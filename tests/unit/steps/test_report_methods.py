@@ -17,3 +17,13 @@ def test_a_correction_that_was_switched_off_leaves_the_methods_text(motion: bool
     assert ("eddy currents were corrected" in told) is motion
     assert ("eddy currents" in left_out) is not motion
     assert "susceptibility distortion" in left_out
+
+
+def test_lesions_are_told_where_there_are_some_and_missed_nowhere() -> None:
+    settings = validated({"bids_dir": "bids", "spatial": {"lesion_rim_mm": 2}})
+    without = methods_text(step_records(LEDGER, settings))
+    assert "lesion" not in " ".join(without.not_run)
+    split = pd.DataFrame({"step": ["split_tissue"], "state": ["done"]})
+    text = methods_text(step_records(pd.concat([LEDGER, split]), settings))
+    told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
+    assert "a rim of 2 mm" in told
