@@ -66,6 +66,7 @@ STEPS = (
     Step("collect_measures", None, (), "measures"),
     Step("collect_changes", None, (), "changes"),
     Step("collect_specifications", None, (), "specifications"),
+    Step("collect_qcfc", "bold", (), "qcfc", lambda plan: plan.qcfc()),
     Step("test_changes", None, (), "results"),
     Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),
     Step(

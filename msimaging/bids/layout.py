@@ -72,6 +72,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "bold_motion": f"{_FUNC}_desc-motion_timeseries.tsv",
         "bold_confounds": f"{_FUNC}_desc-confounds_timeseries.tsv",
         "bold_quality": f"{_FUNC}_desc-quality_stats.tsv",
+        "bold_tsnr": f"{_FUNC}_stat-tsnr_boldmap.nii.gz",
         "time_series": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_timeseries.tsv",
         "denoised": (
             f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_desc-denoised_timeseries.tsv"
@@ -116,6 +117,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "changes": "cohort/changes.tsv",
         "repeatability": "cohort/repeatability.tsv",
         "specifications": "cohort/specifications.tsv",
+        "qcfc": "cohort/qcfc.tsv",
         "results": "cohort/results.tsv",
         "ledger": "cohort/ledger.tsv",
         "dataset_description": "dataset_description.json",

@@ -148,6 +148,11 @@ class Plan(Selection):
         rows = self.pair_rows("bold", [""])
         return [{key: row[key] for key in row if key != "atlas"} for row in rows]
 
+    def qcfc(self) -> list[str]:
+        """Return the table of motion in connectivity, nothing without correlations."""
+        known = self.visits_with("bold") and "correlation" in self.kinds(tangent=False)
+        return [output("qcfc")] if known and self.functional_atlases else []
+
     @property
     def strategies(self) -> list[str]:
         """Return the denoising strategies, the primary one first."""
@@ -257,6 +262,7 @@ class Plan(Selection):
             *self.of_all_visits("dwi", "tensor_map_template", param=TENSOR_MEASURES[0]),
             *self.lesion_changes(),
             *self.group_matrices()[:1],
+            *self.qcfc(),
             *self.figures(),
             *self.repeatability(),
             *(

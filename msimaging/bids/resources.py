@@ -92,6 +92,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "measure_repeatability": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_measures": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_changes": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
+        "collect_qcfc": Cost(mb=400, mb_per_scan=1, seconds=20, seconds_per_scan=0.2),
         "collect_specifications": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "test_changes": Cost(mb=400, mb_per_scan=1, seconds=20, seconds_per_scan=0.1),
         "describe_dataset": Cost(),

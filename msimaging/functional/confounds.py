@@ -48,6 +48,7 @@ def confounds_table(
     motion: Series | None = None,
     white_matter_mask: Mask | None = None,
     csf_mask: Mask | None = None,
+    lesion_mask: Mask | None = None,
     n_non_steady: int = 0,
     variance_share: float = 0.5,
     n_components: int | None = None,
@@ -67,6 +68,8 @@ def confounds_table(
         trans_x .. rot_z [mm, rad]; without it the table has no motion columns.
     white_matter_mask, csf_mask : ndarray of bool, shape (X, Y, Z), optional
         Eroded, without lesions; without them the table has no columns of that tissue.
+    lesion_mask : ndarray of bool, shape (X, Y, Z), optional
+        Left out of the voxels that temporal CompCor chooses from.
     n_non_steady : int
         Volumes at the start that are not in steady state.
     variance_share : float
@@ -86,7 +89,9 @@ def confounds_table(
         Masks or motion that do not belong to the run, or fewer than three steady volumes.
     """
     tissues = {"csf": csf_mask, "white_matter": white_matter_mask}
-    _check_input(bold, motion, {"brain": brain_mask, **tissues}, n_non_steady)
+    masks = {"brain": brain_mask, **tissues, "lesion": lesion_mask}
+    _check_input(bold, motion, masks, n_non_steady)
+    healthy = brain_mask if lesion_mask is None else brain_mask & ~lesion_mask
     columns: dict[str, Series] = {}
     for name, mask in {"global_signal": brain_mask, **tissues}.items():
         if mask is not None and mask.any():
@@ -100,7 +105,7 @@ def confounds_table(
     cosines = cosine_basis(bold.shape[3] - n_non_steady, t_r=t_r)
     take = _taker(variance_share, n_components)
     metadata: dict[str, dict[str, Any]] = {}
-    for prefix, label, mask in _compcor_masks(bold, brain_mask, tissues, cosines, n_non_steady):
+    for prefix, label, mask in _compcor_masks(bold, healthy, tissues, cosines, n_non_steady):
         components, facts = _components(bold[mask], cosines, n_non_steady, take)
         names = [f"{prefix}_comp_cor_{i:02d}" for i in range(len(facts))]
         columns |= dict(zip(names, components.T, strict=True))

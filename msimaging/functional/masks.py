@@ -25,6 +25,8 @@ class TissueMasks:
     white_matter, csf : ndarray of bool, shape (X, Y, Z)
     n_lesion_voxels : int
         White-matter and CSF voxels that were left out as lesion or its rim.
+    lesions : ndarray of bool, shape (X, Y, Z)
+        Lesions with their rim.
     findings : tuple of Finding
         Masks that could not be eroded, or hold no voxel.
     """
@@ -32,6 +34,7 @@ class TissueMasks:
     white_matter: Mask
     csf: Mask
     n_lesion_voxels: int
+    lesions: Mask
     findings: tuple[Finding, ...] = ()
 
 
@@ -134,7 +137,7 @@ def tissue_masks(
         masks[name], layers = _eroded(tissue, lesions, n_erosions, min_voxels)
         if layers < n_erosions or not masks[name].any():
             findings.append(_hardly_eroded(name, masks[name], layers, n_erosions))
-    return TissueMasks(**masks, n_lesion_voxels=n_lost, findings=tuple(findings))
+    return TissueMasks(**masks, n_lesion_voxels=n_lost, lesions=lesions, findings=tuple(findings))
 
 
 def _eroded(tissue: Mask, lesions: Mask, n_erosions: int, min_voxels: int) -> tuple[Mask, int]:

@@ -9,23 +9,19 @@ import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from msimaging.atlases.templates import load_template
 from msimaging.bids.layout import TEMPLATE
 from msimaging.functional.confounds import ConfoundsTable, confounds_table
 from msimaging.functional.masks import tissue_masks
 from msimaging.functional.strategies import MOTION
 from msimaging.parcellation import parcel_time_series
-from msimaging.spatial.resampling import resample_image
 from msimaging.steps.atlas_files import named_atlas
+from msimaging.steps.bold_tissues import lesions_at, tissue_fractions
 from msimaging.steps.carrying import carry_labels, visit_to_template
 from msimaging.steps.derivative_files import component_facts, read_bold_confounds
 from msimaging.steps.parcel_tables import write_time_series
 from msimaging.steps.records import describe, report
 from msimaging.tables import read_json, read_table, write_table
 from msimaging.volumes import Volume, read_labels, read_volume
-
-#: Voxel size of the tissue maps before they are carried to the run (mm).
-_TISSUE_RESOLUTION = 2
 
 
 def extract_parcels(
@@ -38,6 +34,9 @@ def extract_parcels(
     midpoint: str,
     to_template: str,
     session: str,
+    sessions: Sequence[str],
+    lesions: Sequence[str],
+    poses: Sequence[str],
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
     min_coverage: float,
@@ -60,6 +59,9 @@ def extract_parcels(
         Rigid poses of the visits, and the way from their midpoint to the template.
     session : str
         The visit.
+    sessions, lesions, poses : sequence of str
+        All visits of the patient, the lesion mask of each (no mask where one has none), and the
+        table with the pose of each.
     atlases : sequence of str
         Their names.
     own : mapping
@@ -76,16 +78,22 @@ def extract_parcels(
     way = visit_to_template(to_template, midpoint, session)
     repetition_time = float(read_json(sidecar)["RepetitionTime"])
     sources = [image, mask, motion, midpoint, to_template, *given_confounds]
+    found = lesions_at(lesions, series, session, dict(zip(sessions, poses, strict=True)))
     if given_confounds:
         confounds = _given(given_confounds[0], series.data.shape[3])
+        about_lesions = "as the preprocessing before made the table"
     else:
-        confounds = _confounds(series, brain, way, read_table(motion), repetition_time)
+        confounds, n_lesion_voxels = _confounds(
+            series, brain, way, read_table(motion), repetition_time=repetition_time, lesions=found
+        )
+        about_lesions = _told_lesions(found, n_lesion_voxels)
     write_table(out_confounds, confounds.table)
     describe(
         out_confounds,
         "Nuisance signals of the run, in the columns of fMRIPrep.",
-        sources=sources,
+        sources=[*sources, *lesions],
         SamplingFrequency=1 / repetition_time,
+        Lesions=about_lesions,
         **confounds.metadata,
     )
     for name, out_table, out_cover in zip(atlases, out_series, out_coverage, strict=True):
@@ -133,33 +141,38 @@ def _given(path: str, n_volumes: int) -> ConfoundsTable:
     return ConfoundsTable(table=table, metadata=component_facts(path, table))
 
 
+def _told_lesions(found: NDArray[np.bool_] | None, n_voxels: int) -> str:
+    if found is None:
+        return "no lesion mask of every visit: lesions may lie in the nuisance masks"
+    return (
+        f"lesions of all visits and their rim left out of the nuisance masks: {n_voxels} voxels "
+        "of white matter and CSF"
+    )
+
+
 def _confounds(
     series: Volume,
     brain: NDArray[np.bool_],
     way: sitk.Transform,
     motion: pd.DataFrame,
+    *,
     repetition_time: float,
-) -> ConfoundsTable:
-    template = load_template(resolution=_TISSUE_RESOLUTION)
-    white_matter, csf = (
-        resample_image(
-            fraction,
-            template.affine,
-            target_to_source=way,
-            target_shape=brain.shape,
-            target_affine=series.affine,
-            interpolation="linear",
-        )
-        for fraction in (template.white_matter, template.csf)
+    lesions: NDArray[np.bool_] | None,
+) -> tuple[ConfoundsTable, int]:
+    """Make the table, and count the tissue voxels that lesions and their rim took away."""
+    fractions = tissue_fractions(series, way)
+    tissues = tissue_masks(
+        fractions.white_matter, fractions.csf, brain_mask=brain, lesion_mask=lesions
     )
-    tissues = tissue_masks(white_matter, csf, brain_mask=brain)
     report(tissues.findings)
-    return confounds_table(
+    table = confounds_table(
         series.data,
         t_r=repetition_time,
         brain_mask=brain,
         motion=motion[list(MOTION)].to_numpy(dtype=np.float64),
         white_matter_mask=tissues.white_matter,
         csf_mask=tissues.csf,
+        lesion_mask=None if lesions is None else tissues.lesions,
         n_non_steady=int(motion["non_steady_state"].sum()),
     )
+    return table, tissues.n_lesion_voxels

@@ -33,7 +33,7 @@ from msimaging.steps.parcel_tables import read_matrix
 from msimaging.steps.pictures import figure_style, save_picture
 from msimaging.steps.records import describe
 from msimaging.tables import read_json, read_table, sidecar_of, write_table
-from msimaging.volumes import Volume, read_labels, read_volume
+from msimaging.volumes import Volume, read_labels, read_volume, write_volume
 
 _TISSUES = ("grey matter", "white matter", "CSF")
 _UNITS = {
@@ -71,6 +71,7 @@ def look_at_bold(
     min_coverage: float,
     style: Mapping[str, Any],
     out_quality: str,
+    out_tsnr: str,
     out_pictures: Mapping[str, str],
 ) -> None:
     """Measure a run's quality and draw carpet, traces, registration, distance and coverage.
@@ -99,6 +100,8 @@ def look_at_bold(
         ``figures.style`` of the settings.
     out_quality : str
         Table of numbers.
+    out_tsnr : str
+        Map of the temporal signal-to-noise ratio.
     out_pictures : mapping
         PNG files of ``carpet``, ``motion``, ``registration``, ``edges`` and ``coverage``.
     """
@@ -107,11 +110,15 @@ def look_at_bold(
     nuisance, facts = read_table(confounds), read_json(sidecar_of(denoised))
     t_r = float(facts["RepetitionTime"])
     n_skipped = int(read_json(sidecar_of(image)).get("NonSteadyStateVolumes", 0))
+    ratio = temporal_snr(run.data, mask=brain, n_skipped=n_skipped)
+    write_volume(out_tsnr, ratio, run.affine)
+    text = "Temporal signal-to-noise ratio after a linear trend."
+    describe(out_tsnr, text, sources=[image, mask], Units="1", SkullStripped=True)
     quality = run_quality(
         fd=nuisance["framewise_displacement"].to_numpy(float),
         dvars=nuisance["dvars"].to_numpy(float),
         std_dvars=nuisance["std_dvars"].to_numpy(float),
-        tsnr=temporal_snr(run.data, mask=brain, n_skipped=n_skipped),
+        tsnr=ratio,
         brain_mask=brain,
         n_retained=int(facts["VolumesRetained"]),
         t_r=t_r,

@@ -21,7 +21,7 @@ _ENTITIES = {
     "mode": "mode",
     "statistic": "stat",
 }
-_SUFFIXES = ("dwiref", "dwimap", "relmat", "timeseries", "boldref", "stats", "xfm")
+_SUFFIXES = ("dwiref", "dwimap", "boldmap", "relmat", "timeseries", "boldref", "stats", "xfm")
 _TABLE = {
     "model": "optional",
     "statistic": "optional",
@@ -43,6 +43,8 @@ def write_overlay(path: Path) -> Path:
     tables = ["relmat", "timeseries", "stats"]
     _add(rules, "func_volumetric", tables, [".tsv", ".json"], _TABLE)
     _add(rules, "func_volumetric", ["boldref"], [".nii.gz", ".json"], {})
+    statistic = {"statistic": "required"}
+    _add(rules, "func_volumetric", ["boldmap"], [".nii.gz", ".json"], statistic)
     path.write_text(json.dumps(schema))
     return path
 

@@ -118,13 +118,17 @@ def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[
     }
 
 
+_BOLD_VISIT = ("preprocess_bold", "extract_parcels", "connect_parcels")
+
+
 def bold_jobs(*, visits: int, patients: int, pairs: int) -> dict[str, int]:
     return {
-        **dict.fromkeys(("preprocess_bold", "extract_parcels", "connect_parcels"), visits),
+        **dict.fromkeys(_BOLD_VISIT, visits),
         "look_at_bold": visits,
         "build_bold_space": patients,
         "equalise_visits": patients,
         "connect_group": 1 if visits > 1 else 0,
+        "collect_qcfc": 1 if visits else 0,
         "change_connectivity": pairs,
         "draw_patient_connectivity": pairs,
         "draw_cohort_connectivity": 1 if pairs else 0,

@@ -333,7 +333,7 @@ def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     of_its_pairs = ("change_diffusion", "change_lesions", "change_connectivity")
     of_its_figures = ("draw_patient_maps", "draw_patient_connectivity")
     of_the_cohort = ("connect_group", "collect_measures", "collect_changes", "test_changes")
-    of_the_cohort += ("collect_specifications",)
+    of_the_cohort += ("collect_specifications", "collect_qcfc")
     of_the_report = ("draw_cohort_connectivity", "collect_quality", "write_ledger", "write_report")
     assert jobs_of_last_run(study) == {
         **dict.fromkeys((*own, *of_the_patient, "split_tissue"), 1),

@@ -74,6 +74,37 @@ rule collect_specifications:
         "../scripts/collect_specifications.py"
 
 
+rule collect_qcfc:
+    input:
+        matrices=PLAN.of_all_visits(
+            "bold",
+            "connectivity",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
+            stat="pearsoncorrelation",
+        ),
+        qualities=PLAN.of_all_visits("bold", "bold_quality", task=TASK),
+        atlases=atlas_files(PLAN.functional_atlases),
+    output:
+        table=output("qcfc"),
+    log:
+        log("collect_qcfc"),
+    benchmark:
+        benchmark("collect_qcfc")
+    threads: 1
+    resources:
+        mem_mb=memory("collect_qcfc"),
+        runtime=minutes("collect_qcfc"),
+    params:
+        code=code("collect_qcfc"),
+        visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],
+        pairs=PLAN.bold_pairs(),
+        atlases=PLAN.functional_atlases,
+        own=SETTINGS["atlases"]["files"],
+    script:
+        "../scripts/collect_qcfc.py"
+
+
 rule test_changes:
     input:
         changes=rules.collect_changes.output.table,

@@ -249,12 +249,13 @@ def poses_of_pair(modality):
     return files
 
 
-def poses_of_patient(modality):
+def poses_of_patient(modality, **fixed):
     """Input function: where the poses of all visits stand."""
 
     def files(wildcards):
         sub = wildcards.sub
-        return PLAN.poses(modality, sub, PLAN.sessions(modality, sub))
+        sessions = PLAN.sessions(modality, sub)
+        return [PLAN.pose(modality, sub, ses, **fixed) for ses in sessions]
 
     return files
 

@@ -136,6 +136,8 @@ rule extract_parcels:
         given_confounds=given_confounds,
         midpoint=pose("bold", task=TASK),
         to_template=output("bold_to_template", task=TASK),
+        lesions=lesions_of_patient("bold"),
+        poses=poses_of_patient("bold", task=TASK),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         confounds=output("bold_confounds", task=TASK),
@@ -155,6 +157,7 @@ rule extract_parcels:
         runtime=minutes("extract_parcels", "bold"),
     params:
         code=code("extract_parcels"),
+        sessions=sessions_of_patient("bold"),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
         min_coverage=SETTINGS["functional"]["min_coverage"],

@@ -174,12 +174,13 @@ rule look_at_bold:
         matrix=output(
             "connectivity", task=TASK, atlas=FIRST_ATLAS, stat="pearsoncorrelation"
         ),
-        midpoint=output("bold_midpoint", task=TASK),
+        midpoint=pose("bold", task=TASK),
         to_template=output("bold_to_template", task=TASK),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         **PLAN.scan_pictures("bold"),
         quality=output("bold_quality", task=TASK),
+        tsnr=output("bold_tsnr", task=TASK),
     log:
         log("look_at_bold", "sub", "ses"),
     benchmark:

@@ -20,5 +20,6 @@ with job_log(snakemake.log[0]):
         min_coverage=snakemake.params.min_coverage,
         style=snakemake.params.style,
         out_quality=snakemake.output.quality,
+        out_tsnr=snakemake.output.tsnr,
         out_pictures=dict(snakemake.output.items()),
     )
