@@ -158,6 +158,7 @@ def print_stale(outdated: Iterable[str]) -> None:
 def print_report(report: StudyReport) -> None:
     """Print what the check found, and what will be left out."""
     print_findings(report.faults)
+    print_findings(report.notices)
     print_findings(finding for scan in report.scans for finding in scan.findings)
     for pair in report.comparability:
         for finding in pair.findings:

@@ -36,6 +36,10 @@ def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
     return plan.lesion_masks("dwi", case["sub"])
 
 
+def _counted(plan: Plan) -> list[str]:
+    return plan.trial.responder_models
+
+
 _VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
 STEPS = (
     Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
@@ -76,6 +80,13 @@ STEPS = (
         "cohort_connectivity_figure",
         lambda plan: plan.pairs("bold"),
     ),
+    Step("collect_outcomes", None, (), "outcomes", lambda plan: plan.trial.wanted),
+    Step("fit_model", None, ("model",), "model_part", lambda plan: plan.trial.models),
+    Step("collect_models", None, (), "model_notes", lambda plan: plan.trial.models),
+    Step("plan_next_trial", None, (), "next_trial", lambda plan: plan.trial.planned_model),
+    Step("vary_analysis", None, (), "specification_curve", lambda plan: plan.trial.primary_model),
+    Step("draw_trial", None, ("figure",), "trial_figure", lambda plan: plan.trial.figures),
+    Step("draw_responders", None, ("model",), "responders_figure", _counted),
     Step("collect_quality", None, (), "quality"),
     Step("describe_dataset", None, (), "dataset_description"),
     Step("write_ledger", None, (), "ledger"),
@@ -95,6 +106,8 @@ class Job:
         None for what both have a part in.
     sub, ses, pair : str
         Patient, visit, pair of visits; empty where the job is for more than one.
+    name : str
+        Model or figure of the trial; empty for other jobs.
     log : str
         Below the study folder.
     outputs : tuple of str
@@ -106,6 +119,7 @@ class Job:
     sub: str
     ses: str
     pair: str
+    name: str
     log: str
     outputs: tuple[str, ...]
 
@@ -137,6 +151,7 @@ def jobs_of(plan: Plan) -> Iterator[Job]:
                 sub=sub,
                 ses=case.get("ses", ""),
                 pair=case.get("pair", ""),
+                name=case.get("model", case.get("figure", "")),
                 log=_filled(log(step.rule, *step.wildcards), case),
                 outputs=tuple(_outputs(plan, step, case)),
             )
@@ -154,7 +169,13 @@ def _cases(plan: Plan, step: Step) -> Iterator[dict[str, str]]:
     elif step.modality and "sub" in step.wildcards:
         patients = dict.fromkeys(v.participant_id for v in plan.visits_with(step.modality))
         cases = [{"sub": name} for name in patients]
-    for name, values in (("atlas", _atlases(plan, step)), ("param", _drawn(plan))):
+    models = _counted(plan) if step.rule == "draw_responders" else plan.trial.models
+    for name, values in (
+        ("atlas", _atlases(plan, step)),
+        ("param", _drawn(plan)),
+        ("model", models),
+        ("figure", plan.trial.figures),
+    ):
         if name in step.wildcards:
             cases = [{**case, name: value} for case in cases for value in values]
     yield from (case for case in cases if step.applies(plan, case))
@@ -177,6 +198,7 @@ def _outputs(plan: Plan, step: Step, case: Mapping[str, str]) -> Iterator[str]:
         "task": plan.settings["functional"]["task"],
         "ext": plan.settings["figures"]["formats"][0],
         "param": TENSOR_MEASURES[-1],
+        "part": "results",
         "modality": step.modality or "",
         "picture": SCAN_PICTURES[step.modality][-1] if step.modality else "",
         "stat": next(iter(plan.stats(tangent=False)), ""),

@@ -120,6 +120,19 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "qcfc": "cohort/qcfc.tsv",
         "results": "cohort/results.tsv",
         "ledger": "cohort/ledger.tsv",
+        "outcomes": "cohort/outcomes.tsv",
+        "patients": "cohort/patients.tsv",
+        "treatments": "cohort/treatments.tsv",
+        "adverse_events": "cohort/adverse_events.tsv",
+        "safety": "cohort/safety.tsv",
+        "model_part": "cohort/models/{model}_{part}.tsv",
+        "model_tests": "cohort/tests.tsv",
+        "model_patients": "cohort/contributions.tsv",
+        "model_notes": "cohort/notes.tsv",
+        "model_counts": "cohort/responders.tsv",
+        "next_trial": "cohort/next_trial.tsv",
+        "power_curves": "cohort/power_curves.tsv",
+        "specification_curve": "cohort/specification_curve.tsv",
         "dataset_description": "dataset_description.json",
         "participants": "participants.tsv",
         # pictures and pages
@@ -135,6 +148,8 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "quality": "cohort/quality.tsv",
         "quality_tests": "cohort/quality_tests.tsv",
         "cohort_connectivity_figure": "figures/atlas-{atlas}_desc-mean_connectivity.{ext}",
+        "trial_figure": "figures/desc-{figure}_trial.{ext}",
+        "responders_figure": "figures/desc-{model}_responders.{ext}",
         "report": "report/index.html",
     }
 )

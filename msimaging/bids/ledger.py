@@ -124,7 +124,7 @@ def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool)
     return Entry(
         step=job.step,
         participant_id=job.sub,
-        session_id=job.ses or job.pair,
+        session_id=job.ses or job.pair or job.name,
         state=state,
         reason=reason,
         log=job.log,
@@ -172,7 +172,10 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
     for key, rating in plan.ratings.items():
         if rating.verdict == "exclude":
             refused[key] = "; ".join(filter(None, (refused.get(key), rating.reason)))
-    for visit in read_visits(study / "visits.tsv").rows:
+    visits = read_visits(study / "visits.tsv").rows
+    # where nobody was scanned, no scan is missing
+    scanned = visits if any(v.scan(m) for v in visits for m in MODALITIES) else ()
+    for visit in scanned:
         for modality in MODALITIES:
             found = _why_left_out(visit, modality, refused)
             if found:
@@ -193,11 +196,11 @@ def left_out(study: Path, plan: Plan) -> Iterator[Entry]:
             reason=reason,
         )
     yield from _without_masks(plan)
-    for patient, visits in plan.visits.by_patient().items():
+    for patient, listed in plan.visits.by_patient().items():
         for modality in MODALITIES:
             sessions = plan.sessions(modality, patient)
             if len(sessions) == 1:
-                reason = f"only {sessions[0]} has usable {modality}; {len(visits)} visit(s) listed"
+                reason = f"only {sessions[0]} has usable {modality}; {len(listed)} visit(s) listed"
                 yield Entry(
                     step=f"change of {modality}",
                     participant_id=patient,

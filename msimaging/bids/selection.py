@@ -12,6 +12,7 @@ from msimaging.bids.derivatives import in_template_space, mixed_stages
 from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
+from msimaging.bids.trial_plan import TrialPlan
 from msimaging.bids.visits import (
     MODALITIES,
     UNDECIDED,
@@ -46,6 +47,8 @@ class Selection:
         Visits with the scans that people rated ``exclude``: their quality stays on show.
     incomparable : mapping
         From patient, baseline, follow-up and modality of a pair to why it must not be compared.
+    trial : TrialPlan
+        Clinical tables, models and their figures.
     """
 
     settings: Mapping[str, Any]
@@ -54,6 +57,7 @@ class Selection:
     ratings: Mapping[ScanKey, Rating] = field(default_factory=dict)
     looked_at: Visits | None = None
     incomparable: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
+    trial: TrialPlan = field(default_factory=TrialPlan)
 
     @classmethod
     def of_study(cls, study: Path, settings: Mapping[str, Any]) -> Self:
@@ -87,6 +91,7 @@ class Selection:
             ratings=ratings,
             looked_at=usable,
             incomparable=read_incomparable(study / "incomparable.tsv"),
+            trial=TrialPlan.of_study(study, settings),
         )
         unknown = [
             Finding(

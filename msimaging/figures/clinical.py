@@ -158,7 +158,7 @@ def _courses(axes: Axes, rows: pd.DataFrame, style: FigureStyle) -> None:
     for _, patient in rows.dropna(subset=["value"]).groupby("participant_id", sort=False):
         axes.plot(patient["months"], patient["value"], "o-", ms=2, lw=0.6, color=style.reference)
     if "centre" in rows:
-        middle = rows.drop_duplicates("months")
+        middle = rows.dropna(subset=["centre"]).drop_duplicates("months")
         axes.plot(
             middle["months"],
             middle["centre"],

@@ -23,12 +23,14 @@ from msimaging.statistics.edss import (
     minimum_change,
     progression_events,
 )
+from msimaging.statistics.functional_composite import MSFC_REFERENCE, msfc_z
 from msimaging.statistics.inputs import as_floats, check_fraction, refuse
 from msimaging.statistics.proportions import Proportion, wilson_interval
 
 __all__ = [
     "EDSS_RULES",
     "LEGAL_SCORES",
+    "MSFC_REFERENCE",
     "EdssCourse",
     "EdssEvent",
     "EdssPlus",
@@ -36,12 +38,14 @@ __all__ = [
     "ReliableChange",
     "ResponderTally",
     "check_edss",
+    "classify_change",
     "classify_edss",
     "classify_sdmt",
     "classify_timed_test",
     "edss_change",
     "edss_plus",
     "minimum_change",
+    "msfc_z",
     "progression_events",
     "reliable_change",
     "responder_tally",
@@ -168,6 +172,48 @@ def classify_sdmt(
         "either": np.where(np.abs(in_points) > np.abs(in_parts), in_points, in_parts),
     }[rule]
     return _label(change, 1.0, higher_is_better=True)
+
+
+def classify_change(
+    baseline: ArrayLike,
+    follow_up: ArrayLike,
+    *,
+    points: float | None = None,
+    fraction: float | None = None,
+    higher_is_better: bool = True,
+) -> NDArray[np.str_]:
+    """Classify any score by a change in points, or by part of its baseline.
+
+    Parameters
+    ----------
+    baseline, follow_up : array_like, shape (S,)
+        Scores; NaN where missing.
+    points, fraction : float, optional
+        Change that counts; either suffices where both are given, any change where neither is.
+    higher_is_better : bool
+        Direction of benefit.
+
+    Raises
+    ------
+    InputError
+        For arrays of different length, or baselines of 0 or less with ``fraction``.
+    """
+    if fraction is not None:
+        before, after = _paired_positive(baseline, follow_up, "values")
+    else:
+        before, after = _paired(baseline, follow_up)
+    criteria = []
+    if points is not None:
+        criteria.append((after - before) / points)
+    if fraction is not None:
+        criteria.append((after / before - 1) / fraction)
+    if not criteria:
+        labels = _label(after - before, 0.0, higher_is_better=higher_is_better)
+        return np.asarray(np.where(after == before, "stable", labels))
+    stacked = np.stack(criteria)
+    largest = np.abs(np.nan_to_num(stacked)).argmax(axis=0)
+    change = np.take_along_axis(stacked, largest[np.newaxis], axis=0)[0]
+    return _label(change, 1.0, higher_is_better=higher_is_better)
 
 
 def edss_plus(edss: ArrayLike, t25fw: ArrayLike, nhpt: ArrayLike) -> EdssPlus:

@@ -278,7 +278,11 @@ def detectable_effect(
     plan = _Plan(design, correlation, alpha, alternative)
     if target <= plan.at(0.0, n).power:
         raise refuse("target", f"more than alpha ({alpha})", f"{target}", "Ask for 0.8 or more.")
-    effect = optimize.brentq(lambda d: plan.power(d, n) - target, 0.0, 1e4)
+    largest = 0.1
+    # far beyond any wanted power the noncentral t is not a number any more
+    while plan.power(largest, n) < target:
+        largest *= 1.5
+    effect = optimize.brentq(lambda d: plan.power(d, n) - target, 0.0, largest)
     return plan.at(float(effect), n)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from msimaging.statistics.inference import (
     paired_effect,
     sign_flip_test,
 )
+from msimaging.statistics.trial_models import adjust_families
 from msimaging.steps.changes import differing_in_all
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
@@ -50,14 +51,25 @@ _LEVEL = 0.05
 
 
 def test_changes(
-    *, changes: str, adjustment: Adjustment, confidence: float, seed: int, out_table: str
+    *,
+    changes: str,
+    models: Sequence[str],
+    families: Mapping[str, str],
+    adjustment: Adjustment,
+    confidence: float,
+    seed: int,
+    out_table: str,
 ) -> None:
-    """Test the mean change of every region and network over patients.
+    """Test the mean change of every region and network over patients; add the declared models.
 
     Parameters
     ----------
     changes : str
         ``changes.tsv``.
+    models : sequence of str
+        Results of the declared models, not yet corrected; they come first.
+    families : mapping
+        Correction of each family of models.
     adjustment : {"bh", "by", "holm", "bonferroni", "max-t"}
         Correction within one measure over the labels of one atlas.
     confidence : float
@@ -68,7 +80,8 @@ def test_changes(
         ``results.tsv``.
     """
     table = read_table(changes)
-    rows: list[dict[str, Any]] = []
+    declared = [row for path in models for row in read_table(path).to_dict("records")]
+    rows: list[dict[str, Any]] = adjust_families(declared, families)
     for keys, group in table.groupby(_GROUPS, sort=False, dropna=False):
         identity = dict(zip(_GROUPS, keys, strict=True))
         differences = group.pivot_table(
@@ -85,7 +98,7 @@ def test_changes(
     describe(
         out_table,
         "Paired change over patients. Exploratory and uncontrolled where there is no control arm.",
-        sources=[changes],
+        sources=[changes, *models],
         columns=RESULT_COLUMNS,
     )
 

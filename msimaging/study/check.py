@@ -28,6 +28,7 @@ from msimaging.diffusion.orientation import ORIENTATION_RULE
 from msimaging.errors import ConfigError, Finding
 from msimaging.provenance import code_digest
 from msimaging.settings import read_settings
+from msimaging.study.clinical import clinical_findings, without_data
 from msimaging.study.comparing import PairReport, compare_visits, write_incomparable
 from msimaging.study.scan_check import check_scan, files_of_scan
 
@@ -66,9 +67,12 @@ class StudyReport:
         By modality, why the scanner's effect cannot be told from the visit's.
     ratings : tuple of Rating
         What people think of single scans.
+    notices : tuple of Finding
+        Warnings about the clinical tables.
     """
 
     faults: tuple[Finding, ...]
+    notices: tuple[Finding, ...] = ()
     scans: tuple[ScanReport, ...] = ()
     comparability: tuple[PairReport, ...] = ()
     cohort: tuple[tuple[str, Finding], ...] = ()
@@ -93,6 +97,7 @@ class StudyReport:
         """Return the report as plain values for JSON."""
         return {
             "faults": [asdict(finding) for finding in self.faults],
+            "notices": [asdict(finding) for finding in self.notices],
             "scans": [
                 {
                     "participant_id": report.participant_id,
@@ -145,7 +150,6 @@ def check_study(study: Path) -> StudyReport:
         visits, table_faults = parse_visits(study / "visits.tsv")
         faults += table_faults
         scans = read_scans(study / "scans.tsv")
-        faults += _without_scans(study / "visits.tsv", visits)
         if settings is not None:
             rated = read_ratings(study / "ratings.tsv", visits, seed=settings["seed"])
     except ConfigError as error:
@@ -153,6 +157,10 @@ def check_study(study: Path) -> StudyReport:
     if settings is None:
         return StudyReport(faults=tuple(faults))
     root = Path(study, settings["bids_dir"])
+    if visits.rows:
+        faults += without_data(study, root, visits, settings)
+    clinical = clinical_findings(study, root, visits, settings)
+    faults += [finding for finding in clinical if finding.severity == "error"]
     reports = _check_scans(study, root, visits, scans)
     mixed = {modality: dict(mixed_stages(visits, scans, modality)) for modality in MODALITIES}
     reports = [_with_stage(report, mixed[report.modality]) for report in reports]
@@ -170,6 +178,7 @@ def check_study(study: Path) -> StudyReport:
     write_incomparable(study, compared)
     return StudyReport(
         faults=(),
+        notices=tuple(clinical),
         scans=tuple(reports),
         comparability=tuple(compared),
         cohort=(*confounded, *((one.where, one) for one in unlike_stages(visits, scans))),
@@ -190,17 +199,6 @@ def _with_axes_allowed(report: ScanReport) -> ScanReport:
         for finding in report.findings
     )
     return replace(report, findings=findings)
-
-
-def _without_scans(path: Path, visits: Visits) -> Iterable[Finding]:
-    if any(v.exclude is None and (v.dwi or v.bold) for v in visits.rows):
-        return
-    yield Finding(
-        where=str(path),
-        rule="a study must have at least one scan",
-        found="no dwi and no bold in any visit that is not excluded",
-        remedy="Name scans in the columns dwi and bold, or run msimaging index again.",
-    )
 
 
 def _exclusions(reports: Iterable[ScanReport]) -> list[dict[str, str]]:

@@ -11,6 +11,12 @@ from typing import Any
 
 import yaml
 
+from msimaging.bids.clinical import (
+    ClinicalTable,
+    find_tables,
+    visits_in_tables,
+    write_table_list,
+)
 from msimaging.bids.derivatives import (
     best_of_each_run,
     index_derivatives,
@@ -112,9 +118,15 @@ def create_study(
     scans = _scan_rows(found, settings["select"]["lesion"])
     others = _with_other_files(study / "scans.tsv", scans)
     write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
+    tables = find_tables(bids_dir)
+    write_table_list(study, tables)
+    fresh = [_visit_row(visit, settings) for visit in found]
+    if not scans:
+        # a study without images: its visits are those of the clinical tables
+        fresh = _clinical_visits(bids_dir, tables) or fresh
     table = study / "visits.tsv"
     old = read_rows(table) if table.exists() else []
-    inventory = _merged(old, [_visit_row(visit, settings) for visit in found], others)
+    inventory = _merged(old, fresh, others)
     write_rows(table, _columns(old), inventory.rows)
     return _with_stages(study, inventory)
 
@@ -175,9 +187,15 @@ def _with_stages(study: Path, inventory: Inventory) -> Inventory:
 
 
 def _require_dataset(bids_dir: Path) -> None:
-    if not bids_dir.is_dir() or not any(bids_dir.glob("sub-*/")):
-        rule = "a BIDS dataset must hold folders sub-*"
+    tables = ("participants.tsv", "phenotype/*.tsv", "sub-*/")
+    if not bids_dir.is_dir() or not any(any(bids_dir.glob(name)) for name in tables):
+        rule = "a BIDS dataset must hold folders sub-* or, without images, participants.tsv"
         raise ConfigError([_fault(bids_dir, rule, "none")])
+
+
+def _clinical_visits(bids_dir: Path, tables: Sequence[ClinicalTable]) -> list[dict[str, str]]:
+    empty = dict.fromkeys(("months", *_SCAN_CELLS, "exclude"), "")
+    return [row | empty for row in visits_in_tables(bids_dir, tables)]
 
 
 def _fault(path: Path, rule: str, found: str) -> Finding:

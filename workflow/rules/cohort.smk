@@ -108,6 +108,7 @@ rule collect_qcfc:
 rule test_changes:
     input:
         changes=rules.collect_changes.output.table,
+        models=TRIAL.model_parts("results"),
     output:
         table=output("results"),
     log:
@@ -121,6 +122,7 @@ rule test_changes:
     params:
         code=code("test_changes"),
         adjustment=SETTINGS["statistics"]["adjustment"],
+        families=SETTINGS["statistics"]["families"],
         confidence=SETTINGS["statistics"]["confidence"],
         seed=SETTINGS["seed"],
     script:
@@ -150,6 +152,7 @@ rule describe_dataset:
 rule write_ledger:
     input:
         PLAN.results(),
+        TRIAL.results(),
     output:
         table=output("ledger"),
     log:

@@ -46,6 +46,7 @@ SETTINGS = {
 }
 PLAN = Plan.of_study(Path.cwd(), SETTINGS)
 WAYS_IN = WaysIn.of(PLAN)
+TRIAL = PLAN.trial
 TASK = SETTINGS["functional"]["task"]
 MEASURES_DRAWN = SETTINGS["figures"]["measures"]
 FIRST_ATLAS = (PLAN.functional_atlases or [""])[0]
@@ -57,6 +58,9 @@ wildcard_constraints:
     ses="ses-[A-Za-z0-9]+",
     atlas="[A-Za-z0-9]+",
     pair="[A-Za-z0-9]+",
+    model="[A-Za-z][A-Za-z0-9-]*",
+    figure="courses|swimmers|power|specifications",
+    part="results|tests|contributions|notes|counts",
     param="|".join(TENSOR_PARAMS),
 
 
@@ -338,3 +342,51 @@ def drawn(key, category, labels, *, caption, **fixed):
     }
     paths[place] = report(paths[place], **look)
     return paths
+
+
+def motion_of_model(wildcards):
+    """Input function: quality tables and motion of all scans, where motion is a covariate."""
+    if not TRIAL.needs_motion(wildcards.model):
+        return []
+    return [
+        *PLAN.of_all_visits("dwi", "dwi_quality"),
+        *PLAN.of_all_visits("bold", "bold_motion", task=TASK),
+    ]
+
+
+def motion_rows_of_model(wildcards):
+    """Params function: patient, session and modality of these tables."""
+    if not TRIAL.needs_motion(wildcards.model):
+        return []
+    return [
+        {
+            "participant_id": v.participant_id,
+            "session_id": v.session_id,
+            "modality": modality,
+        }
+        for modality in ("dwi", "bold")
+        for v in PLAN.visits_with(modality)
+    ]
+
+
+def planned_settings(wildcards):
+    """Params function: settings of the model that the next trial is planned on."""
+    return TRIAL.model_settings(TRIAL.planned_model)
+
+
+def primary_settings(wildcards):
+    """Params function: settings of the primary model."""
+    return TRIAL.model_settings(TRIAL.primary_model)
+
+
+def tables_of_figure(wildcards):
+    """Input function: the tables that a figure of the trial shows, by name."""
+    return {
+        "swimmers": {
+            "outcomes": output("outcomes"),
+            "treatments": output("treatments"),
+        },
+        "courses": {"outcomes": output("outcomes")},
+        "power": {"curves": output("power_curves")},
+        "specifications": {"specifications": output("specification_curve")},
+    }[wildcards.figure]
