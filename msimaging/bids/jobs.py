@@ -88,6 +88,7 @@ STEPS = (
     Step("draw_trial", None, ("figure",), "trial_figure", lambda plan: plan.trial.figures),
     Step("draw_responders", None, ("model",), "responders_figure", _counted),
     Step("collect_quality", None, (), "quality"),
+    Step("draw_detection", "dwi", (), "detection_figure", lambda plan: plan.pairs("dwi")),
     Step("describe_dataset", None, (), "dataset_description"),
     Step("write_ledger", None, (), "ledger"),
     Step("write_report", None, (), "report"),

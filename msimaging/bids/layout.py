@@ -147,6 +147,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
         "quality": "cohort/quality.tsv",
         "quality_tests": "cohort/quality_tests.tsv",
+        "detection_figure": "figures/desc-detection_rates.{ext}",
         "cohort_connectivity_figure": "figures/atlas-{atlas}_desc-mean_connectivity.{ext}",
         "trial_figure": "figures/desc-{figure}_trial.{ext}",
         "responders_figure": "figures/desc-{model}_responders.{ext}",

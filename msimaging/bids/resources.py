@@ -105,6 +105,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "draw_responders": Cost(mb=400, seconds=20),
         "draw_patient_maps": Cost(mb=500, seconds=30),
         "draw_patient_connectivity": Cost(mb=400, seconds=20),
+        "draw_detection": Cost(mb=300, mb_per_scan=0.0, seconds=5),
         "draw_regions": Cost(mb=400, mb_per_scan=0.5, seconds=15),
         "draw_cohort_connectivity": Cost(mb=400, mb_per_scan=1, seconds=20),
         "look_at_dwi": Cost(mb=400, mb_per_samples=5, seconds=20),

@@ -178,7 +178,7 @@ def draw_operating_characteristic(
     Parameters
     ----------
     rates : DataFrame
-        ``planted measure rate`` and where known ``ci_low ci_high`` (shares, 0 to 1).
+        ``planted verdict rate`` and where known ``ci_low ci_high`` (shares, 0 to 1).
     nominal : float
         Wanted rate of false alarms, drawn as a dashed line.
     units : str
@@ -196,11 +196,11 @@ def draw_operating_characteristic(
     InputError
         When columns are missing.
     """
-    require_columns(rates, ["planted", "measure", "rate"], "operating characteristic")
+    require_columns(rates, ["planted", "verdict", "rate"], "operating characteristic")
     figure = new_figure(style.single_width_mm, 60)
     axes = figure.subplots()
     axes.axhline(nominal, color=style.reference, lw=0.7, ls="--", gid="nominal")
-    _lines(axes, rates, ("planted", "rate", "measure"))
+    _lines(axes, rates, ("planted", "rate", "verdict"))
     label = f"Planted change [{units}]" if units else "Planted change"
     axes.set(ylim=(0, 1.02), xlabel=label, ylabel="Share called changed")
     return figure
@@ -220,7 +220,7 @@ def caption_operating_characteristic(rates: pd.DataFrame, *, nominal: float = 0.
         Plain text.
     """
     none = rates[rates["planted"] == 0]
-    told = ", ".join(f"{r['measure']} {r['rate']:.3f}" for r in none.to_dict("records"))
+    told = ", ".join(f"{r['verdict']} {r['rate']:.3f}" for r in none.to_dict("records"))
     alarms = f" With nothing planted: {told}." if told else ""
     return (
         f"Share of simulated patients called changed, against the planted change; dashed: the "

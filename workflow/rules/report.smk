@@ -108,6 +108,29 @@ rule draw_regions:
         "../scripts/draw_regions.py"
 
 
+rule draw_detection:
+    output:
+        figures=drawn(
+            "detection_figure",
+            "Cohort",
+            {"figure": "detection rates of the method"},
+            caption="figures",
+        ),
+    log:
+        log("draw_detection"),
+    benchmark:
+        benchmark("draw_detection")
+    threads: 1
+    resources:
+        mem_mb=memory("draw_detection"),
+        runtime=minutes("draw_detection"),
+    params:
+        code=code("draw_detection"),
+        style=FIGURE_STYLE,
+    script:
+        "../scripts/draw_detection.py"
+
+
 rule draw_cohort_connectivity:
     input:
         baselines=of_all_pairs("baseline", "connectivity", stat="pearsoncorrelation"),

@@ -57,7 +57,7 @@ def test_operating_characteristic_tells_false_alarms():
     rates = pd.DataFrame(
         {
             "planted": [0, 6, 0, 6],
-            "measure": ["rd", "rd", "fa", "fa"],
+            "verdict": ["rd", "rd", "fa", "fa"],
             "rate": [0.04, 0.9, 0.06, 0.5],
         }
     )
