@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msimaging.bids.fieldmaps import with_opposites
 from msimaging.bids.lesions import derivative_roots, find_lesion_masks
 from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
 from msimaging.bids.rows import read_rows
@@ -208,7 +209,8 @@ def index_dataset(bids_dir: Path) -> tuple[IndexedVisit, ...]:
     roots = derivative_roots(bids_dir)
 
     def scans_of(session: Path) -> dict[str, tuple[Scan, ...]]:
-        return {kind: tuple(_scans(session, kind, metadata)) for kind in KINDS}
+        found = {kind: tuple(_scans(session, kind, metadata)) for kind in KINDS}
+        return with_opposites(found, bids_dir)
 
     return tuple(_with_lesions(visit, bids_dir, roots) for visit in walk_visits(bids_dir, scans_of))
 

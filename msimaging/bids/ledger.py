@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -42,7 +42,8 @@ class Entry:
         Session or pair; empty for the cohort.
     state : str
         ``done``, ``stale`` (a run would compute it again), ``failed``, ``pending``, ``excluded``,
-        ``absent`` (not scanned) or ``unpaired``.
+        ``absent`` (what it
+        needs was not scanned) or ``unpaired``.
     reason : str
         Why it is not done or not up to date; empty when it is.
     log : str
@@ -78,7 +79,8 @@ def read_ledger(
     """
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
     entries = [_entry(study, job, outdated, running=running) for job in jobs_of(plan)]
-    return [*left_out(study, plan), *too_little_data(study, plan), *entries]
+    told = [*left_out(study, plan), *too_little_data(study, plan)]
+    return [*told, *entries, *_distortions(entries, plan)]
 
 
 def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
@@ -110,6 +112,17 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
                     state="excluded",
                     reason=row["reason"],
                 )
+
+
+def _distortions(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
+    """Tell of each diffusion series whether distortion was corrected, by the job that does it."""
+    if plan.settings["diffusion"]["distortion"] == "none":
+        return
+    for entry in entries:
+        if entry.step == "preprocess_dwi":
+            why = plan.why_distorted(entry.participant_id)
+            told = replace(entry, step="correct_distortion")
+            yield replace(told, state="absent", reason=why) if why else told
 
 
 def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool) -> Entry:

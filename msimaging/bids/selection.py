@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from msimaging.bids.derivatives import in_template_space, mixed_stages
+from msimaging.bids.fieldmaps import why_uncorrected
 from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
@@ -191,18 +192,33 @@ class Selection:
         Returns
         -------
         dict
-            ``image``, ``sidecars`` (root first), for diffusion ``bval`` and ``bvec``; for a scan
-            that a pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
+            ``image``, ``sidecars`` (root first), for diffusion ``bval`` and ``bvec`` and, where
+            distortion is corrected, ``opposite`` (its image and, for a series, its b-values); for
+            a scan that a pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
         """
         scan = self._scan_of[modality, sub, ses]
         files: dict[str, Any] = {"image": self._below(scan.path)}
         files["sidecars"] = [self._below(name) for name in scan.sidecars]
         if modality == "dwi":
             files |= {"bval": self._below(scan.bval), "bvec": self._below(scan.bvec)}
+            if not scan.pipeline and not self.why_distorted(sub):
+                other = self.scans[str(scan.reversed)]
+                named = (other.path, other.bval if other.modality == "dwi" else None)
+                files["opposite"] = [self._below(name) for name in named if name]
         if scan.pipeline:
             confounds = [self._below(scan.confounds)] if scan.confounds else []
             files |= {"mask": self._below(scan.mask), "confounds": confounds}
         return files
+
+    def why_distorted(self, sub: str) -> str:
+        """Return why a patient's diffusion series keep their distortion, empty if they do not."""
+        by_session = {s: self._scan_of["dwi", sub, s] for s in self.sessions("dwi", sub)}
+        # a table made by hand may name a scan that index did not find
+        known = {
+            session: scan if scan.reversed in self.scans else replace(scan, reversed=None)
+            for session, scan in by_session.items()
+        }
+        return why_uncorrected(self.settings["diffusion"]["distortion"], known)
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""

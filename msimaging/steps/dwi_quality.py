@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from msimaging.diffusion.gradients import gradient_table
 from msimaging.diffusion.quality import scan_quality
-from msimaging.steps.dwi_corrections import Series
+from msimaging.steps.dwi_series import Series
 
 QUALITY_COLUMNS = {
     "metric": "Short name of the number.",
@@ -42,6 +42,11 @@ _ROWS = {
     "ndc": ("1", "Neighbouring-DWI correlation of the corrected series."),
     "ndc_min": ("1", "Lowest correlation of one volume with its neighbour."),
     "ndc_min_volume": ("volume", "The volume of ndc_min, counted from 0."),
+    "distortion_mean": ("mm", "Mean susceptibility displacement in the brain."),
+    "distortion_max": ("mm", "Largest susceptibility displacement in the brain."),
+    "polarity_agreement_raw": ("1", "Correlation of b=0s of both polarities, as acquired."),
+    "polarity_agreement": ("1", "Correlation of b=0s of both polarities, undistorted."),
+    "polarity_movement": ("mm", "Head movement between both polarities, rotations at 50 mm."),
     "n_volumes": ("1", "Volumes of the series."),
     "zero_fraction": ("1", "Share of samples in the brain at zero."),
     "negative_samples": ("1", "Samples in the brain that the resampling left below zero."),
@@ -71,6 +76,7 @@ def quality_table(raw: Series, corrected: Series) -> pd.DataFrame:
         **measured,
         **_of_noise(raw, corrected),
         **_of_motion(corrected),
+        **_of_field(corrected),
         "ndc_raw": before["ndc"],
         "brain_volume": corrected.mask.sum() * abs(np.linalg.det(corrected.affine[:3, :3])) / 1000,
     }
@@ -130,6 +136,19 @@ def _of_motion(corrected: Series) -> dict[str, float]:
         "fd_max": float(steps.max()),
         "negative_samples": float(corrected.negative_samples),
         "uncovered_voxels": float(corrected.uncovered_voxels),
+    }
+
+
+def _of_field(corrected: Series) -> dict[str, float]:
+    if corrected.field is None:
+        return {}
+    shifts = np.abs(corrected.field.displacement[corrected.mask])
+    return {
+        "distortion_mean": float(shifts.mean()),
+        "distortion_max": float(shifts.max()),
+        "polarity_agreement_raw": corrected.field.agreement_before,
+        "polarity_agreement": corrected.field.agreement_after,
+        "polarity_movement": corrected.field.movement,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
 from msimaging.diffusion.metrics import SCALAR_METRICS
@@ -21,6 +22,10 @@ from msimaging.gradient_files import read_numbers
 from msimaging.steps.records import describe
 from msimaging.volumes import read_labels, read_volume, write_volume
 
+_FULL = 100.0  # per cent
+_LEAST = 1e-3
+_WEIGHTABLE = ("ols", "wls", "iwls")
+
 
 def fit_visit_tensor(
     *,
@@ -28,6 +33,7 @@ def fit_visit_tensor(
     bval: str,
     bvec: str,
     mask: str,
+    weights: str,
     method: FitMethod,
     out_tensor: str,
     out_maps: Mapping[str, str],
@@ -38,6 +44,8 @@ def fit_visit_tensor(
     ----------
     image, bval, bvec, mask : str
         Preprocessed series, its table in FSL's convention, brain mask.
+    weights : str
+        Trust in each sample, per cent; used by ``wls`` and ``ols``.
     method : {"wls", "ols", "iwls", "nlls", "restore"}
         How the tensor is fitted.
     out_tensor : str
@@ -51,7 +59,8 @@ def fit_visit_tensor(
     used = tensor_volumes(bvals)
     data, bvals, bvecs_fsl = series.data[..., used], bvals[used], bvecs_fsl[used]
     gtab = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
-    fit = fit_tensor(data, gtab, brain, method=method)
+    trust, told = _trust(weights, used, brain, method)
+    fit = fit_tensor(data, gtab, brain, method=method, weights=trust)
 
     maps = {name: metric.from_evals(fit.evals) for name, metric in SCALAR_METRICS.items()}
     maps["s0"] = s0_map(fit)
@@ -63,10 +72,11 @@ def fit_visit_tensor(
             "FitMethod": method,
             "Volumes": int(np.count_nonzero(used)),
             "LargestBValue": float(bvals.max()),
+            "ReplacedSlices": told,
             "ClampedVoxels": int(np.count_nonzero(clamped_signals(data, brain))),
         },
     }
-    sources = [image, bval, bvec, mask]
+    sources = [image, bval, bvec, mask, weights]
     write_volume(out_tensor, tensor_components(fit), series.affine)
     describe(
         out_tensor,
@@ -81,6 +91,21 @@ def fit_visit_tensor(
         write_volume(path, np.where(brain, maps[name], 0.0), series.affine)
         description, units = _described(name)
         describe(path, description, sources=sources, Units=units, Model=model, SkullStripped=True)
+
+
+def _trust(
+    path: str, used: NDArray[np.bool_], brain: NDArray[np.bool_], method: FitMethod
+) -> tuple[NDArray[np.float32] | None, str]:
+    """Return weights for the fit, None where all samples count alike, and what the sidecar says."""
+    weights = read_volume(path, ndim=4).data[..., used]
+    less = weights[brain] < _FULL
+    if not less.any():
+        return None, "none"
+    if method not in _WEIGHTABLE:
+        return None, f"counted as measured: {method} takes no weights"
+    text = f"weight zero in {int(less.any(axis=1).sum())} voxels"
+    # a voxel whose slices were all replaced is still fitted, to what foretold them
+    return np.maximum(weights / _FULL, _LEAST).astype(np.float32), text
 
 
 def _described(name: str) -> tuple[str, str]:

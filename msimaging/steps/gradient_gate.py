@@ -28,7 +28,7 @@ from msimaging.diffusion.tensor import fit_tensor, tensor_volumes
 from msimaging.errors import Finding, raise_on_errors
 from msimaging.gradient_files import read_numbers
 from msimaging.grids import check_finite
-from msimaging.steps.dwi_corrections import Series
+from msimaging.steps.dwi_series import Series
 from msimaging.steps.records import report
 from msimaging.volumes import Volume, read_volume
 

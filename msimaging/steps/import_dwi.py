@@ -14,13 +14,13 @@ from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 from msimaging.diffusion.table_rules import B0_THRESHOLD
 from msimaging.gradient_files import write_gradients
 from msimaging.steps.derivative_files import read_brain_mask, read_given_confounds
-from msimaging.steps.dwi_corrections import Series
 from msimaging.steps.dwi_quality import (
     CONFOUND_COLUMNS,
     QUALITY_COLUMNS,
     confounds_table,
     quality_table,
 )
+from msimaging.steps.dwi_series import Series, weights_in_percent
 from msimaging.steps.gradient_gate import Gradients, read_series
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
@@ -42,6 +42,7 @@ def import_dwi(
     out_bvec: str,
     out_reference: str,
     out_mask: str,
+    out_weights: str,
     out_quality: str,
     out_confounds: str,
 ) -> None:
@@ -61,7 +62,9 @@ def import_dwi(
         Name and version.
     gradients : {"stop", "accept", "correct"}
         What happens when other axes of the b-vectors fit the images clearly better.
-    out_image, out_bval, out_bvec, out_reference, out_mask, out_quality, out_confounds : str
+    out_image, out_bval, out_bvec, out_reference, out_mask : str
+        As of `preprocess_dwi`.
+    out_weights, out_quality, out_confounds : str
         As of `preprocess_dwi`.
 
     Raises
@@ -83,6 +86,7 @@ def import_dwi(
     write_gradients(out_bval, out_bvec, series.bvals, bvecs_fsl)
     write_volume(out_reference, series.mean_b0, series.affine)
     write_volume(out_mask, series.mask, series.affine)
+    write_volume(out_weights, weights_in_percent(series), series.affine)
     write_table(out_quality, _quality(series, given))
     write_table(out_confounds, confounds_table(series).assign(**_motion(given)))
     sources = [image, bval, bvec, mask, *confounds, *sidecars]
@@ -95,6 +99,8 @@ def import_dwi(
     describe(out_reference, "Mean b=0 image.", sources=sources, SkullStripped=False)
     text = f"Brain mask of {pipeline}, without voxels that some b=0 volume did not image."
     describe(out_mask, text, sources=sources, Type="Brain")
+    text = f"Trust in each sample, per cent: all alike, {pipeline} tells of none."
+    describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
     describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
     text = f"Head motion of each volume as {pipeline} found it; n/a what it does not tell."

@@ -8,14 +8,16 @@ from typing import Literal
 from msimaging.bids.sidecars import read_acquisition
 from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 from msimaging.gradient_files import write_gradients
-from msimaging.steps.dwi_corrections import Corrections, correct_series
+from msimaging.steps.dwi_corrections import correct_series
 from msimaging.steps.dwi_quality import (
     CONFOUND_COLUMNS,
     QUALITY_COLUMNS,
     confounds_table,
     quality_table,
 )
+from msimaging.steps.dwi_series import Corrections, weights_in_percent
 from msimaging.steps.gradient_gate import Gradients, read_series
+from msimaging.steps.opposite_polarity import read_opposite
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import write_volume
@@ -27,6 +29,8 @@ def preprocess_dwi(
     bval: str,
     bvec: str,
     sidecars: Sequence[str],
+    opposite: Sequence[str],
+    why_distorted: str,
     denoise: Literal["mppca", "none"],
     unring: Literal["auto", "none"],
     outliers: bool,
@@ -38,6 +42,7 @@ def preprocess_dwi(
     out_bvec: str,
     out_reference: str,
     out_mask: str,
+    out_weights: str,
     out_quality: str,
     out_confounds: str,
 ) -> None:
@@ -49,6 +54,11 @@ def preprocess_dwi(
         The raw series and its gradient table in FSL's convention.
     sidecars : sequence of str
         JSON files of the series, root first.
+    opposite : sequence of str
+        Image of opposite phase encoding and, for a series, its b-values; empty where distortion
+        is not corrected.
+    why_distorted : str
+        Why it is not.
     denoise, unring, outliers, motion, bias
         Corrections asked for, as in `Corrections`.
     gradients : {"stop", "accept", "correct"}
@@ -57,6 +67,8 @@ def preprocess_dwi(
         The series that the tensor is fitted to; b-vectors turned with the head.
     out_reference, out_mask : str
         Mean b=0 image and brain mask.
+    out_weights : str
+        Trust in each sample: 0 in replaced slices, else 1.
     out_quality, out_confounds : str
         QC numbers, and head motion per volume.
 
@@ -67,23 +79,34 @@ def preprocess_dwi(
     """
     acquisition = read_acquisition(sidecars)
     raw = read_series(image, bval, bvec, gradients)
-    asked = Corrections(denoise=denoise, unring=unring, outliers=outliers, motion=motion, bias=bias)
-    series = correct_series(raw, asked, acquisition)
+    other = read_opposite(opposite) if opposite else None
+    asked = Corrections(
+        denoise=denoise,
+        unring=unring,
+        outliers=outliers,
+        motion=motion,
+        bias=bias,
+        why_distorted=why_distorted,
+    )
+    series = correct_series(raw, asked, acquisition, other)
 
     write_volume(out_image, series.data, series.affine)
     bvecs_fsl = bvecs_ras_to_fsl(series.bvecs_ras, series.affine)
     write_gradients(out_bval, out_bvec, series.bvals, bvecs_fsl)
     write_volume(out_reference, series.mean_b0, series.affine)
     write_volume(out_mask, series.mask, series.affine)
+    write_volume(out_weights, weights_in_percent(series), series.affine)
     write_table(out_quality, quality_table(raw, series))
     write_table(out_confounds, confounds_table(series))
-    sources = [image, bval, bvec, *sidecars]
+    sources = [image, bval, bvec, *sidecars, *opposite]
     described = {**acquisition, **series.told}
     text = "Diffusion-weighted series that the tensor is fitted to."
     describe(out_image, text, sources=sources, SkullStripped=False, **described)
     describe(out_reference, "Mean b=0 image.", sources=sources, SkullStripped=False)
     text = "Brain mask; voxels that some volume did not image are left out."
     describe(out_mask, text, sources=sources, Type="Brain")
+    text = "Trust in each sample, per cent: 0 where a dropped slice was replaced."
+    describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
     describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."

@@ -54,9 +54,10 @@ def _switched_off(diffusion: Mapping[str, Any]) -> set[str]:
         "denoise_dwi": diffusion["denoise"] != "none",
         "remove_gibbs": diffusion["unring"] != "none",
         "correct_dwi_motion": diffusion["motion"],
+        "correct_distortion": diffusion["distortion"] != "none",
         "correct_bias": diffusion["bias"],
     }
-    return {step for step, wanted in switches.items() if not wanted} | {"correct_distortion"}
+    return {step for step, wanted in switches.items() if not wanted}
 
 
 def _why_not(step: str, n_done: int, switched_off: set[str]) -> str:
@@ -83,7 +84,6 @@ _SAME_JOB = {
     "denoise_dwi": ("preprocess_dwi",),
     "remove_gibbs": ("preprocess_dwi",),
     "correct_dwi_motion": ("preprocess_dwi",),
-    "correct_distortion": ("preprocess_dwi",),
     "correct_bias": ("preprocess_dwi",),
     "bootstrap_tensor": ("measure_diffusion",),
     "clean_time_series": ("connect_parcels",),
@@ -104,7 +104,9 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "denoise_dwi": {},
         "remove_gibbs": {},
         "correct_dwi_motion": {},
-        "correct_distortion": {},
+        "correct_distortion": {
+            "method": "field from b=0 images of opposite phase encoding, in the same resampling"
+        },
         "correct_bias": {},
         "fit_tensor": {"fit": diffusion["fit"]},
         "measure_diffusion": {"atlas": regions},

@@ -31,7 +31,8 @@ from msimaging.phantom.head import random_motion
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.build_space import build_space
 from msimaging.steps.carrying import carry_weights, visit_to_template
-from msimaging.steps.dwi_corrections import Corrections, Series, correct_series
+from msimaging.steps.dwi_corrections import correct_series
+from msimaging.steps.dwi_series import Corrections, Series
 from msimaging.steps.gradient_gate import read_series
 from msimaging.volumes import Volume, write_volume
 

@@ -114,6 +114,11 @@ def raw_dwi(wildcards):
     return PLAN.raw("dwi", wildcards.sub, wildcards.ses)
 
 
+def why_distorted(wildcards):
+    """Params function: why susceptibility distortion stays, empty where it is corrected."""
+    return PLAN.why_distorted(wildcards.sub)
+
+
 def raw_bold(wildcards):
     return PLAN.raw("bold", wildcards.sub, wildcards.ses)
 

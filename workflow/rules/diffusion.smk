@@ -8,6 +8,7 @@ rule preprocess_dwi:
         sidecar=output("dwi_sidecar"),
         reference=output("dwi_reference"),
         mask=output("dwi_mask"),
+        weights=output("dwi_weights"),
         quality=output("dwi_quality"),
         confounds=output("dwi_confounds"),
     log:
@@ -27,6 +28,7 @@ rule preprocess_dwi:
         outliers=SETTINGS["diffusion"]["outliers"],
         motion=SETTINGS["diffusion"]["motion"],
         bias=SETTINGS["diffusion"]["bias"],
+        why_distorted=why_distorted,
         gradients=SETTINGS["diffusion"]["gradients"],
     script:
         "../scripts/preprocess_dwi.py"
@@ -42,6 +44,7 @@ rule import_dwi:
         sidecar=output("dwi_sidecar"),
         reference=output("dwi_reference"),
         mask=output("dwi_mask"),
+        weights=output("dwi_weights"),
         quality=output("dwi_quality"),
         confounds=output("dwi_confounds"),
     log:
@@ -68,6 +71,7 @@ rule fit_tensor:
         bval=output("dwi_bval"),
         bvec=output("dwi_bvec"),
         mask=output("dwi_mask"),
+        weights=output("dwi_weights"),
     output:
         tensor=output("tensor"),
         maps=[output("tensor_map", param=param) for param in TENSOR_PARAMS],

@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         bval=snakemake.input.bval,
         bvec=snakemake.input.bvec,
         mask=snakemake.input.mask,
+        weights=snakemake.input.weights,
         method=snakemake.params.method,
         out_tensor=snakemake.output.tensor,
         out_maps=dict(zip(snakemake.params.names, snakemake.output.maps, strict=True)),

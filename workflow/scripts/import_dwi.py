@@ -18,6 +18,7 @@ with job_log(snakemake.log[0]):
         out_bvec=snakemake.output.bvec,
         out_reference=snakemake.output.reference,
         out_mask=snakemake.output.mask,
+        out_weights=snakemake.output.weights,
         out_quality=snakemake.output.quality,
         out_confounds=snakemake.output.confounds,
     )

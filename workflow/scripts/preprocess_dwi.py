@@ -9,6 +9,8 @@ with job_log(snakemake.log[0]):
         bval=snakemake.input.bval,
         bvec=snakemake.input.bvec,
         sidecars=list(snakemake.input.get("sidecars", [])),
+        opposite=list(snakemake.input.get("opposite", [])),
+        why_distorted=snakemake.params.why_distorted,
         denoise=snakemake.params.denoise,
         unring=snakemake.params.unring,
         outliers=snakemake.params.outliers,
@@ -20,6 +22,7 @@ with job_log(snakemake.log[0]):
         out_bvec=snakemake.output.bvec,
         out_reference=snakemake.output.reference,
         out_mask=snakemake.output.mask,
+        out_weights=snakemake.output.weights,
         out_quality=snakemake.output.quality,
         out_confounds=snakemake.output.confounds,
     )

@@ -99,6 +99,7 @@ def imported_dwi(folder: Path, out: Path) -> dict[str, str]:
         "bval": "dwi.bval",
         "bvec": "dwi.bvec",
         "mask": "mask.nii.gz",
+        "weights": "weights.nii.gz",
         "reference": "ref.nii.gz",
         "quality": "quality.tsv",
         "confounds": "confounds.tsv",

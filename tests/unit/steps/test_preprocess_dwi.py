@@ -16,7 +16,8 @@ from msimaging.errors import InputError
 from msimaging.gradient_files import read_numbers, write_gradients
 from msimaging.phantom.diffusion import SimulatedDWI, simulate_dwi
 from msimaging.phantom.head import FIELD_CENTRE, Pose
-from msimaging.steps.dwi_corrections import Corrections, Series, correct_series
+from msimaging.steps.dwi_corrections import correct_series
+from msimaging.steps.dwi_series import Corrections, Series
 from msimaging.steps.preprocess_dwi import preprocess_dwi
 from msimaging.tables import read_table
 from msimaging.volumes import read_labels, read_volume, write_volume
@@ -28,6 +29,8 @@ NOTHING = {
     "motion": False,
     "bias": False,
     "gradients": "stop",
+    "opposite": [],
+    "why_distorted": "switched off in the settings",
 }
 OUTPUTS = {
     "out_image": "out_dwi.nii.gz",
@@ -35,6 +38,7 @@ OUTPUTS = {
     "out_bvec": "out_dwi.bvec",
     "out_reference": "out_dwiref.nii.gz",
     "out_mask": "out_mask.nii.gz",
+    "out_weights": "out_weights.nii.gz",
     "out_quality": "out_quality.tsv",
     "out_confounds": "out_confounds.tsv",
 }
@@ -265,3 +269,53 @@ def test_same_bytes_twice(tmp_path: Path, scan: SimulatedDWI) -> None:
         preprocess_dwi(**_written(folder, scan), **everything)
         results.append([(folder / name).read_bytes() for name in OUTPUTS.values()])
     assert results[0] == results[1]
+
+
+def test_distortion_is_undone_with_the_opposite_polarity_and_told(tmp_path: Path) -> None:
+    # little noise, so that what is compared is the distortion
+    common = {"voxel_size": 4.0, "n_directions": 12, "snr": 100.0, "seed": 6}
+    bent = simulate_dwi(**common, n_b0=2, distortion_mm=8.0)
+    other = simulate_dwi(voxel_size=4.0, n_b0=1, n_directions=0, snr=100.0, distortion_mm=-8.0)
+    true = simulate_dwi(**common | {"snr": None}, n_b0=2)
+    files = _written(tmp_path, bent)
+    write_volume(tmp_path / "epi.nii.gz", other.data, other.affine)
+    plain, mended = NOTHING, NOTHING | {"opposite": [str(tmp_path / "epi.nii.gz")]}
+    errors = {}
+    for name, options in (("plain", plain), ("mended", mended)):
+        preprocess_dwi(**files, **options)
+        shown = read_volume(tmp_path / "out_dwi.nii.gz").data
+        errors[name] = np.sqrt(np.mean((shown - true.data)[true.mask] ** 2))
+    assert errors["mended"] < 0.55 * errors["plain"]
+    told = _told(tmp_path)["SusceptibilityDistortionCorrected"]
+    assert told.startswith("yes: field from b=0 images of opposite phase encoding")
+    quality = _quality(tmp_path)
+    assert quality["polarity_agreement"] > quality["polarity_agreement_raw"]
+    assert 3 < quality["distortion_max"] < 10
+    assert _told(tmp_path)["HeadMotionCorrected"].startswith("no: ")
+
+
+def test_an_opposite_image_without_a_b0_is_refused(tmp_path: Path, scan: SimulatedDWI) -> None:
+    files = _written(tmp_path, scan)
+    weighted = scan.bvals > 0
+    write_volume(tmp_path / "other.nii.gz", scan.data[..., weighted], scan.affine)
+    (tmp_path / "other.bval").write_text(" ".join("1000" for _ in range(weighted.sum())))
+    opposite = [str(tmp_path / name) for name in ("other.nii.gz", "other.bval")]
+    with pytest.raises(InputError, match="without weighting"):
+        preprocess_dwi(**files, **NOTHING | {"opposite": opposite})
+
+
+def test_replaced_slices_weigh_nothing_and_stay_so_through_the_resampling(
+    tmp_path: Path, scan: SimulatedDWI
+) -> None:
+    files = _written(tmp_path, scan)
+    data = scan.data.copy()
+    middle = data.shape[2] // 2
+    data[:, :, middle, 6] *= 0.3
+    write_volume(tmp_path / "dwi.nii.gz", data, scan.affine)
+    for motion in (False, True):
+        preprocess_dwi(**files, **NOTHING | {"outliers": True, "motion": motion})
+        brain = read_labels(tmp_path / "out_mask.nii.gz").data[:, :, middle] > 0
+        weights = read_volume(tmp_path / "out_weights.nii.gz").data
+        assert np.median(weights[:, :, middle, 6][brain]) < 20
+        assert np.median(weights[:, :, middle, 8][brain]) == 100
+        assert (weights[:, :, middle + 4, 6] == 100).mean() > 0.8

@@ -27,3 +27,13 @@ def test_lesions_are_told_where_there_are_some_and_missed_nowhere() -> None:
     text = methods_text(step_records(pd.concat([LEDGER, split]), settings))
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     assert "a rim of 2 mm" in told
+
+
+@pytest.mark.parametrize("state", ["done", "absent"])
+def test_distortion_is_told_as_the_ledger_has_it(state: str) -> None:
+    rows = pd.DataFrame({"step": ["correct_distortion"], "state": [state]})
+    settings = validated({"bids_dir": "bids"})
+    text = methods_text(step_records(pd.concat([LEDGER, rows]), settings))
+    told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
+    assert ("opposite phase encoding" in told) is (state == "done")
+    assert ("susceptibility distortion" in " ".join(text.not_run)) is (state == "absent")
