@@ -142,12 +142,17 @@ def theirs(folder, stage, n_threads):
 
 
 def prepare(folder, shape, n_volumes):
-    """Write a simulated head as raw.nii with its table, and return the truth of FA."""
+    """Write a simulated head as raw.nii with its table."""
     _, noisy, _, bvals, bvecs = simulated(shape, n_volumes)
-    save(folder / "raw.nii", noisy)
-    np.savez(folder / "table.npz", bvals=bvals, bvecs=bvecs)
+    write_raw(folder, noisy, bvals, bvecs)
+    return noisy, bvals, bvecs
+
+
+def write_raw(folder, data, bvals, bvecs):
     from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 
+    save(folder / "raw.nii", data)
+    np.savez(folder / "table.npz", bvals=bvals, bvecs=bvecs)
     np.savetxt(folder / "bvec", bvecs_ras_to_fsl(bvecs, AFFINE).T)
     np.savetxt(folder / "bval", bvals[None])
 
@@ -215,16 +220,14 @@ def agree(folder):
 
 def growth(folder, shape, n_volumes):
     """Print the peak memory of the whole chain at half and full length."""
+    noisy, bvals, bvecs = prepare(folder, shape, n_volumes)
     peaks = []
     for count in (n_volumes // 2, n_volumes):
-        prepare(folder, shape, count)
-        cost = ours(folder, STAGES, 1)
-        peaks.append(cost.memory)
+        write_raw(folder, noisy[..., :count], bvals[:count], bvecs[:count])
+        peaks.append(ours(folder, STAGES, 1).memory)
         raw = np.prod(shape) * count * 4 / 1e9
-        print(
-            f"{count} volumes: {cost.memory:.2f} GB peak for {raw:.2f} GB of signal in float32",
-            flush=True,
-        )
+        size = "x".join(map(str, (*shape, count)))
+        print(f"{size}: {peaks[-1]:.2f} GB peak, {raw:.2f} GB of signal in float32", flush=True)
     print(f"peak grows by {peaks[1] / peaks[0]:.2f} for twice the volumes")
 
 
