@@ -146,6 +146,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
         # looked at on a screen only, by raters
         "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
+        "comparison_picture": "figures/{sub}/{sub}_param-{param}_desc-{pair}_{view}.png",
         "quality": "cohort/quality.tsv",
         "quality_tests": "cohort/quality_tests.tsv",
         "detection_figure": "figures/desc-detection_rates.{ext}",

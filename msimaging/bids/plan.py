@@ -26,6 +26,7 @@ SCAN_PICTURES: Mapping[Modality, tuple[str, ...]] = {
     "dwi": ("gradients", "motion", "residual", "mask"),
     "bold": ("carpet", "motion", "registration", "edges", "coverage"),
 }
+COMPARISON_VIEWS = ("baseline", "followup", "difference")
 #: A tangent-space reference needs at least this many visits.
 SMALLEST_GROUP = 2
 TENSOR_MEASURES = ("fa", "md", "ad", "rd")
@@ -204,6 +205,36 @@ class Plan(Selection):
             name: output("scan_picture", modality=modality, picture=name, **wildcards)
             for name in SCAN_PICTURES[modality]
         }
+
+    def comparison_pictures(self, **wildcards: str) -> list[str]:
+        """Return each drawn measure of a pair: earlier visit, later visit, difference, alone."""
+        return [
+            output("comparison_picture", param=param, view=view, **wildcards)
+            for param in self.settings["figures"]["measures"]
+            for view in COMPARISON_VIEWS
+        ]
+
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Return what every pair's page compares, with the three pictures of each measure."""
+        return [
+            {
+                "participant_id": pair.participant_id,
+                "measure": param,
+                "visits": [pair.baseline.session_id, pair.follow_up.session_id],
+                "pictures": [
+                    output(
+                        "comparison_picture",
+                        sub=pair.participant_id,
+                        pair=pair.name,
+                        param=param,
+                        view=view,
+                    )
+                    for view in COMPARISON_VIEWS
+                ],
+            }
+            for pair in self.pairs("dwi")
+            for param in self.settings["figures"]["measures"]
+        ]
 
     def all_scan_pictures(self) -> list[str]:
         """Return the pictures of every scan in the statistics."""

@@ -6,7 +6,8 @@ REFERENCES = {
     "abraham2014": "Abraham A et al. Machine learning for neuroimaging with scikit-learn. Front "
     "Neuroinform 2014;8:14.",
     "afyouni2019": "Afyouni S, Smith SM, Nichols TE. Effective degrees of freedom of the Pearson's "
-    "correlation coefficient under autocorrelation. NeuroImage 2019;199:609-625.",
+    "correlation coefficient under autocorrelation. NeuroImage 2019;199:609-625. "
+    "doi:10.1016/j.neuroimage.2019.05.011.",
     "alexander2001": "Alexander DC et al. Spatial transformations of diffusion tensor magnetic "
     "resonance images. IEEE Trans Med Imaging 2001;20:1131-1139.",
     "avants2008": "Avants BB et al. Symmetric diffeomorphic image registration with "
@@ -28,16 +29,20 @@ REFERENCES = {
     "holm1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
     "1979;6:65-70.",
     "kellner2016": "Kellner E et al. Gibbs-ringing artifact removal based on local "
-    "subvoxel-shifts. Magn Reson Med 2016;76:1574-1581.",
+    "subvoxel-shifts. Magn Reson Med 2016;76:1574-1581. "
+    "doi:10.1002/mrm.26054.",
     "leemans2009": "Leemans A, Jones DK. The B-matrix must be rotated when correcting for subject "
-    "motion in DTI data. Magn Reson Med 2009;61:1336-1349.",
+    "motion in DTI data. Magn Reson Med 2009;61:1336-1349. "
+    "doi:10.1002/mrm.21890.",
     "lowekamp2013": "Lowekamp BC et al. The design of SimpleITK. Front Neuroinform 2013;7:45.",
     "molder2021": "Mölder F et al. Sustainable data analysis with Snakemake. F1000Research "
     "2021;10:33.",
     "power2012": "Power JD et al. Spurious but systematic correlations in functional connectivity "
-    "MRI networks arise from subject motion. NeuroImage 2012;59:2142-2154.",
+    "MRI networks arise from subject motion. NeuroImage 2012;59:2142-2154. "
+    "doi:10.1016/j.neuroimage.2011.10.018.",
     "reuter2012": "Reuter M et al. Within-subject template estimation for unbiased longitudinal "
-    "image analysis. NeuroImage 2012;61:1402-1418.",
+    "image analysis. NeuroImage 2012;61:1402-1418. "
+    "doi:10.1016/j.neuroimage.2012.02.084.",
     "tustison2010": "Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging "
     "2010;29:1310-1320.",
     "varoquaux2010": "Varoquaux G et al. Detection of brain functional-connectivity difference in "
@@ -45,12 +50,15 @@ REFERENCES = {
     "veenith2013": "Veenith TV et al. Inter subject variability and reproducibility of diffusion "
     "tensor imaging within and between different imaging sessions. PLoS One 2013;8:e65941.",
     "veraart2016": "Veraart J et al. Denoising of diffusion MRI using random matrix theory. "
-    "NeuroImage 2016;142:394-406.",
+    "NeuroImage 2016;142:394-406. "
+    "doi:10.1016/j.neuroimage.2016.08.016.",
     "westfall1993": "Westfall PH, Young SS. Resampling-based multiple testing. Wiley 1993.",
     "whitcher2008": "Whitcher B et al. Using the wild bootstrap to quantify uncertainty in "
     "diffusion tensor imaging. Hum Brain Mapp 2008;29:346-362.",
     "winkler2014": "Winkler AM et al. Permutation inference for the general linear model. "
-    "NeuroImage 2014;92:381-397.",
+    "NeuroImage 2014;92:381-397. "
+    "doi:10.1016/j.neuroimage.2014.01.060.",
     "zalesky2010": "Zalesky A, Fornito A, Bullmore ET. Network-based statistic. NeuroImage "
-    "2010;53:1197-1207.",
+    "2010;53:1197-1207. "
+    "doi:10.1016/j.neuroimage.2010.06.041.",
 }

@@ -19,11 +19,13 @@ from msimaging.figures.maps import (
     draw_scalar_maps,
 )
 from msimaging.figures.style import FigureStyle
-from msimaging.steps.pictures import figure_style, save_figure
+from msimaging.steps.pictures import figure_style, save_figure, save_picture
 from msimaging.volumes import read_volume
 
 #: Display windows; diffusivities in mm2/s.
 _WINDOWS = {"fa": (0.0, 0.8), "md": (0.0, 2e-3), "ad": (0.0, 2.5e-3), "rd": (0.0, 2e-3)}
+#: Slices of a visit that is drawn alone.
+_ALONE = 5
 _CHANGE_LIMITS = {"fa": 0.15, "md": 2e-4, "ad": 2e-4, "rd": 2e-4}
 
 
@@ -36,6 +38,7 @@ def draw_patient_maps(
     style: Mapping[str, Any],
     out_maps: Sequence[str],
     out_changes: Sequence[str],
+    out_compared: Sequence[str],
 ) -> None:
     """Draw the maps of a pair of visits in template space.
 
@@ -53,6 +56,8 @@ def draw_patient_maps(
         ``figures.style`` of the settings.
     out_maps, out_changes : sequence of str
         Every file of each figure.
+    out_compared : sequence of str
+        For each measure baseline, follow-up and difference alone, to flicker between: PNG.
     """
     look = figure_style(style)
     panels, affine = _scalar_panels(maps, measures, visits, look)
@@ -74,6 +79,37 @@ def draw_patient_maps(
         sources=changes,
         style=look,
     )
+    for place, change in enumerate(change_panels):
+        both, files = panels[2 * place : 2 * place + 2], out_compared[3 * place : 3 * place + 3]
+        sources = [*maps[2 * place : 2 * place + 2], changes[place]]
+        _draw_alone(both, change, affine, look=look, files=files, sources=sources)
+
+
+def _draw_alone(
+    both: Sequence[ScalarMapPanel],
+    change: ChangeMapPanel,
+    affine: NDArray[np.float64],
+    *,
+    look: FigureStyle,
+    files: Sequence[str],
+    sources: Sequence[str],
+) -> None:
+    """Draw two visits and their difference as pictures that fit on each other."""
+    extent = np.nan_to_num(both[0].data) + np.nan_to_num(both[1].data)
+    for panel, path, source in zip(both, files, sources, strict=False):
+        figure = draw_scalar_maps([panel], affine, extent=extent, n_slices=_ALONE, style=look)
+        window = f"{panel.vmin:g} to {panel.vmax:g} {panel.units}".strip()
+        caption = f"{panel.label} at {panel.visit}, {window}."
+        save_picture(figure, path, caption=caption, sources=[source])
+    figure = draw_change_maps(
+        [change],
+        affine,
+        background=both[0].data,
+        extent=extent,
+        n_slices=_ALONE,
+        style=look,
+    )
+    save_picture(figure, files[2], caption=caption_change_maps([change]), sources=sources)
 
 
 def _scalar_panels(

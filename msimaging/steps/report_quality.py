@@ -127,7 +127,7 @@ def strip_sections(
             continue
         strips = _strip_rows(rows, shown, modality, blind=blind, seed=seed)
         figure = FigureContent(
-            title=_WORDS[modality],
+            title="One dot a scan",
             caption=caption_quality_strips(strips, limits=lower)
             + " A click on a dot opens the scan.",
             picture=render(draw_quality_strips(strips, limits=lower), "svg"),
@@ -174,11 +174,13 @@ def comparison_section(tests: pd.DataFrame) -> SectionContent:
         With one table.
     """
     changed = tests[tests["p"] < 0.05] if len(tests) else tests
+    floor = float(tests["p_floor"].min()) if len(tests) else 0.0
     names = ", ".join(f"{row['number']} ({row['modality']})" for row in changed.to_dict("records"))
     words = (
         f"Below p = 0.05, not corrected: {names}. Read changes of the brain with this in mind."
         if names
-        else "No number differs between the visits at p < 0.05, not corrected."
+        else "No number differs between the visits at p < 0.05, not corrected"
+        + (f" (the smallest p possible was {floor:.2g})." if floor > 0 else ".")
     )
     return SectionContent(
         title="Did the quality of the scans change?",

@@ -15,6 +15,7 @@ from msimaging.figures.style import render
 from msimaging.figures.visits import draw_flow
 from msimaging.provenance import library_versions, version
 from msimaging.reporting.content import (
+    ComparisonContent,
     FigureContent,
     PatientContent,
     ReportContent,
@@ -50,6 +51,7 @@ def write_report(
     settings: Mapping[str, Any],
     patients: Sequence[str],
     scans: Sequence[Mapping[str, Any]],
+    comparisons: Sequence[Mapping[str, Any]],
     ledger: str,
     measures: str,
     changes: str,
@@ -70,6 +72,8 @@ def write_report(
         All patients of the study.
     scans : sequence of mapping
         Every scan that is shown to raters, with its rating and its pictures.
+    comparisons : sequence of mapping
+        Patient, measure, both visits and the three pictures of each.
     ledger, measures, changes, results, quality, quality_tests : str
         Tables of the cohort.
     figures : sequence of str
@@ -98,7 +102,7 @@ def write_report(
         blind=blind,
         banner=_BANNER,
         version=version(),
-        patients=tuple(_patient(name, tables, shown, maps) for name in patients),
+        patients=tuple(_patient(name, tables, shown, maps, comparisons) for name in patients),
         patient_table=_patient_table(patients, tables),
         cohort=_cohort(tables, shown, flow),
         quality=strip_sections(tables["quality"], blind=blind, seed=seed),
@@ -203,6 +207,7 @@ def _patient(
     tables: Mapping[str, pd.DataFrame],
     figures: Sequence[str],
     maps: Sequence[str],
+    comparisons: Sequence[Mapping[str, Any]],
 ) -> PatientContent:
     changes = tables["changes"]
     own = changes[changes["participant_id"] == name]
@@ -219,6 +224,7 @@ def _patient(
         participant_id=name,
         facts=facts,
         changes=own,
+        comparisons=tuple(_comparison(row) for row in comparisons if row["participant_id"] == name),
         volumes=tuple(_volume(path) for path in maps if f"/{name}/" in path),
         sections=(
             SectionContent(
@@ -227,6 +233,20 @@ def _patient(
         )
         if pictures
         else (),
+    )
+
+
+def _comparison(row: Mapping[str, Any]) -> ComparisonContent:
+    before, after = row["visits"]
+    baseline, follow_up, difference = (
+        _figure(path, title)
+        for path, title in zip(row["pictures"], (before, after, "Difference"), strict=True)
+    )
+    return ComparisonContent(
+        title=f"{row['measure'].upper()}, {before} and {after}",
+        baseline=baseline,
+        follow_up=follow_up,
+        difference=difference,
     )
 
 

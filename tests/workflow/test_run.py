@@ -17,6 +17,7 @@ from statistics import correlation, median
 
 import nibabel as nib
 import pytest
+import report_pages
 from bids_overlay import write_overlay
 from derivative_folders import (
     describe_pipeline,
@@ -162,6 +163,30 @@ def sidecar_name(path: Path) -> str:
 def test_no_temporary_file_is_left(study: Path) -> None:
     hidden = [path.name for path in (study / DERIVATIVES).rglob(".*") if path.is_file()]
     assert hidden == [".bidsignore"]
+
+
+def test_the_report_is_whole_small_and_keeps_to_itself(study: Path) -> None:
+    report = study / DERIVATIVES / "report"
+    assert report_pages.broken_links(report) == []
+    assert report_pages.outside_addresses(report) == []
+    assert report_pages.identifying_words(study / DERIVATIVES) == []
+    pages = list(report.glob("*.html"))
+    names = {path.name for path in pages}
+    assert {"index.html", "quality.html", "methods.html", "ledger.html"} <= names
+    assert {"patient-sub-01.html", "scan-sub-03-ses-baseline-dwi.html"} <= names
+    assert max(path.stat().st_size for path in pages) < 5_000_000
+
+
+@pytest.mark.chromium
+def test_every_page_opens_without_complaint_and_the_viewer_draws(
+    study: Path, tmp_path: Path
+) -> None:
+    open_page = report_pages.browser(tmp_path / "profile")
+    for path in sorted((study / DERIVATIVES / "report").glob("*.html")):
+        dom, complaints = open_page(path)
+        assert complaints == [], path.name
+        if path.name.startswith("patient-sub-01"):
+            assert report_pages.said(dom, "viewer").startswith("ready")
 
 
 def test_an_unpaired_patient_is_named_and_processed(study: Path, msimaging: Callable) -> None:
@@ -378,3 +403,26 @@ def test_a_new_reason_alone_reaches_the_ledger(study: Path, msimaging: Callable)
     assert msimaging("run", study, "--cores", 2).returncode == 3
     assert jobs_of_last_run(study) == {"write_ledger": 1, "write_report": 1}
     assert "withdrew consent" in (study / DERIVATIVES / "cohort" / "ledger.tsv").read_text()
+
+
+@pytest.mark.chromium
+def test_a_rating_saved_from_the_page_leaves_the_next_statistics(
+    study: Path, tmp_path: Path, msimaging: Callable
+) -> None:
+    report, changes = study / DERIVATIVES / "report", study / DERIVATIVES / "cohort" / "changes.tsv"
+    pairs = {(r["participant_id"], r["modality"]) for r in read_rows(changes)}
+    assert ("sub-02", "dwi") in pairs
+    page = report / "quality-being-rated.html"
+    text = (report / "quality.html").read_text(encoding="utf-8")
+    rate = report_pages.RATE.replace("PATIENT", "sub-02")
+    page.write_text(text.replace("</body>", f"{rate}</body>"), encoding="utf-8")
+    dom, _ = report_pages.browser(tmp_path / "profile")(page)
+    page.unlink()
+    assert report_pages.said(dom, "file") == "ratings.tsv"
+    (study / "ratings.tsv").write_text(json.loads(report_pages.said(dom, "saved")))
+    result = msimaging("run", study, "--cores", 2)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert 'rated exclude: he said "no" & left' in result.stdout
+    left = {(r["participant_id"], r["modality"]) for r in read_rows(changes)}
+    assert pairs - left == {("sub-02", "dwi")}
+    assert "rated exclude" in (report / "ledger.html").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ rule draw_patient_maps:
             {"patient": "{sub}", "figure": "change maps", "visits": "{pair}"},
             caption="changes",
         ),
+        compared=PLAN.comparison_pictures(),
     log:
         log("draw_patient_maps", "sub", "pair"),
     benchmark:
@@ -259,6 +260,7 @@ rule write_report:
         quality=output("quality"),
         quality_tests=output("quality_tests"),
         pictures=PLAN.all_scan_pictures(),
+        compared=[path for row in PLAN.comparisons() for path in row["pictures"]],
         figures=PLAN.figures(),
         maps=PLAN.viewer_maps(),
     output:
@@ -276,5 +278,6 @@ rule write_report:
         settings=SETTINGS,
         patients=list(PLAN.visits.patients),
         scans=PLAN.scan_rows(),
+        comparisons=PLAN.comparisons(),
     script:
         "../scripts/write_report.py"

@@ -12,4 +12,5 @@ with job_log(snakemake.log[0]):
         style=snakemake.params.style,
         out_maps=snakemake.output.maps,
         out_changes=snakemake.output.changes,
+        out_compared=snakemake.output.compared,
     )

@@ -8,6 +8,7 @@ with job_log(snakemake.log[0]):
         settings=snakemake.params.settings,
         patients=snakemake.params.patients,
         scans=snakemake.params.scans,
+        comparisons=snakemake.params.comparisons,
         ledger=snakemake.input.ledger,
         measures=snakemake.input.measures,
         changes=snakemake.input.changes,
