@@ -138,9 +138,12 @@ def percent(before, after):
 
 
 def rotation(_):
-    pose = Pose(rotation=Rotation.from_rotvec(np.radians(15) * AXIS).as_matrix())
+    turn = Rotation.from_rotvec(np.radians(15) * AXIS).as_matrix()
     scans = [
-        simulate_dwi(voxel_size=4.0, snr=None, pose=p) for p in (Pose(rotation=np.eye(3)), pose)
+        simulate_dwi(
+            voxel_size=4.0, snr=None, pose=Pose(rotation=rotation, translation=np.zeros(3))
+        )
+        for rotation in (np.eye(3), turn)
     ]
     means, mains = [], []
     for scan in scans:
@@ -291,22 +294,16 @@ def real(options):
         print(f"{step}: {seconds:.0f} s of processor time")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"largest memory of the whole: {peak:.2f} GB")
-    compared = {
+    within = {"within visit 01": ("01ax20", "01ortho"), "within visit 02": ("02ax20", "02ortho")}
+    between = {
         "between visits, ax20": ("01ax20", "02ax20"),
         "between visits, ortho": ("01ortho", "02ortho"),
-        "within visit 01": ("01ax20", "01ortho"),
-        "within visit 02": ("02ax20", "02ortho"),
     }
-    for name, (first, second) in compared.items():
-        changes = region_changes(
-            tables[first],
-            tables[second],
-            months=12.6,
-            confidence=0.95,
-            rescan_cov_percent={},
-            angles={},
-        )
-        print_comparison(name, changes[full(tables[first], tables[second])])
+    noise = [print_comparison(name, tables, pair, {}) for name, pair in within.items()]
+    own = {name: float(np.sqrt(np.mean([n[name] ** 2 for n in noise]))) for name in noise[0]}
+    for name, pair in between.items():
+        print_comparison(name, tables, pair, {})
+        print_comparison(f"{name}, judged by the repeats within the visits", tables, pair, own)
 
 
 def full(first, second):
@@ -315,21 +312,33 @@ def full(first, second):
     return (both[["coverage_x", "coverage_y"]].min(axis=1) >= 0.9).to_numpy()
 
 
-def print_comparison(name, changes):
+def print_comparison(name, tables, pair, rescan_cov_percent):
+    """Print a line a measure; return the coefficients of variation of regions, in per cent."""
+    first, second = (tables[series] for series in pair)
+    changes = region_changes(
+        first,
+        second,
+        months=12.6,
+        confidence=0.95,
+        rescan_cov_percent=rescan_cov_percent,
+        angles={},
+    )
+    changes = changes[full(first, second)]
     print(f"{name}: median absolute change of a region [quartiles], detectable, reliable")
+    noise = {}
     for measure, rows in changes.groupby("measure", sort=False):
-        size = rows["percent_change"].abs()
-        low, middle, high = size.quantile([0.25, 0.5, 0.75])
-        half = (rows["ci_high"] - rows["ci_low"]) / 2
-        relative = (100 * half / rows[["baseline_value", "follow_up_value"]].mean(axis=1)).median()
+        low, middle, high = rows["percent_change"].abs().quantile([0.25, 0.5, 0.75])
         values = rows[["baseline_value", "follow_up_value"]].to_numpy(float)
-        noise = within_subject(values).cov_percent
+        half = (rows["ci_high"] - rows["ci_low"]) / 2
+        noise[measure] = within_subject(values).cov_percent
         print(
             f"  {measure.upper()} {middle:5.2f} % [{low:.2f}, {high:.2f}]; mean change "
-            f"{rows['percent_change'].mean():+.2f} %; half width of the interval {relative:.2f} %; "
-            f"CoV {noise:.2f} %; detectable {(rows['detectable'] == True).sum()}, "  # noqa: E712
-            f"reliable {(rows['reliable'] == True).sum()} of {len(rows)}"  # noqa: E712
+            f"{rows['percent_change'].mean():+.2f} %; half width of the interval "
+            f"{np.median(100 * half / values.mean(axis=1)):.2f} %; CoV {noise[measure]:.2f} %; "
+            f"detectable {rows['detectable'].eq(True).sum()}, "
+            f"reliable {rows['reliable'].eq(True).sum()} of {len(rows)}"
         )
+    return noise
 
 
 def main():

@@ -3,12 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 
 from msimaging.errors import ComputationError, InputError
 from msimaging.spatial.reorientation import (
+    TRIANGLE,
     direction_change,
     finite_strain_rotation,
+    full_tensors,
     jacobian,
+    normalise_tensors,
     principal_direction_rotation,
     reorient_directions,
     resample_tensors,
@@ -150,3 +154,31 @@ def test_directions_on_other_grids_are_refused():
         direction_change(
             np.ones((3, 3)), np.ones((4, 3)), baseline_fa=np.ones(3), follow_up_fa=np.ones(4)
         )
+
+
+def test_normalised_tensors_are_turned_by_both_rules_inside_the_mask():
+    turn = Rotation.from_rotvec([0.3, -0.2, 0.4]).as_matrix()
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    shape, affine = (9, 9, 9), np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = -8
+    main = np.array([1.0, 2.0, 2.0]) / 3
+    tensor = 1e-3 * (0.4 * np.eye(3) + 1.2 * np.outer(main, main))
+    components = np.broadcast_to([tensor[i, j] for i, j in TRIANGLE], (*shape, 6))
+    mask = np.zeros(shape, dtype=bool)
+    mask[3:6, 3:6, 3:6] = True
+    found = normalise_tensors(
+        components, affine, target_to_source=from_matrix(matrix), target_affine=affine, mask=mask
+    )
+    expected = turn.T @ tensor @ turn
+    np.testing.assert_allclose(full_tensors(found.components[4, 4, 4]), expected, atol=1e-9)
+    assert abs(found.directions[4, 4, 4] @ (turn.T @ main)) == pytest.approx(1, abs=1e-9)
+    assert not found.components[~mask].any()
+    assert not found.directions[~mask].any()
+    assert found.n_folded == 0
+    mirror = from_matrix(np.diag([-1.0, 1, 1, 1]))
+    folded = normalise_tensors(
+        components, affine, target_to_source=mirror, target_affine=affine, mask=mask
+    )
+    assert folded.n_folded == mask.sum()
+    assert not folded.directions.any()
