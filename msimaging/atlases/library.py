@@ -11,6 +11,7 @@ import pandas as pd
 from nilearn import datasets
 from numpy.typing import NDArray
 
+from msimaging.atlases.templates import load_template
 from msimaging.errors import Finding, InputError
 from msimaging.parcellation import Parcellation, sphere_labels
 from msimaging.tables import read_table
@@ -45,6 +46,9 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
+
+#: Share of an atlas that must lie in the template's brain; real ones have nine tenths and more.
+_LEAST_IN_TEMPLATE = 0.5
 
 
 def load_atlas(name: str) -> Parcellation:
@@ -121,6 +125,38 @@ def load_label_atlas(
     if "index" in full.columns and not {"x", "y", "z"} <= set(full.columns):
         full[["x", "y", "z"]] = _centres(labels, affine, full["index"].to_numpy())
     return Parcellation(name=name, labels_img=labels, affine=np.array(affine), table=full)
+
+
+def template_faults(atlas: Parcellation) -> list[Finding]:
+    """Find out whether an atlas lies in the template brain.
+
+    Parameters
+    ----------
+    atlas : Parcellation
+        Should be in MNI152 space.
+
+    Returns
+    -------
+    list of Finding
+        Empty when most of its voxels do.
+    """
+    template = load_template(resolution=2)
+    voxels = np.argwhere(atlas.labels_img > 0)
+    points = voxels @ atlas.affine[:3, :3].T + atlas.affine[:3, 3]
+    to_template = np.linalg.inv(template.affine)
+    places = np.rint(points @ to_template[:3, :3].T + to_template[:3, 3]).astype(int)
+    known = np.all((places >= 0) & (places < template.mask.shape), axis=1)
+    inside = template.mask[tuple(places[known].T)].sum() / max(len(voxels), 1)
+    if inside >= _LEAST_IN_TEMPLATE:
+        return []
+    return [
+        Finding(
+            where=f"atlas {atlas.name}",
+            rule="an atlas must lie in MNI152 space",
+            found=f"{inside:.0%} of its voxels in the brain of the template",
+            remedy="Give the label image in MNI152 space, with its affine.",
+        )
+    ]
 
 
 def _centres(

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
-from msimaging.errors import Finding, InputError
+from msimaging.errors import Finding, raise_on_errors
 
 # Iglewicz and Hoaglin's limit of the modified z-score
 _OUTLYING = 3.5
 _FIRST_VOLUMES = 50
-_AXES = {"i": 0, "j": 1, "k": 2}
+SLICE_AXES = {"i": 0, "j": 1, "k": 2}
 
 
 def non_steady_state_volumes(
@@ -84,8 +84,8 @@ def correct_slice_timing(
         Not one time for each slice, times outside a repetition, or fewer than four volumes.
     """
     times = np.asarray(slice_times, dtype=np.float64)
-    axis = _AXES[encoding_direction[0]]
-    _check_slice_times(bold, times, t_r=t_r, axis=axis, n_skipped=n_skipped)
+    axis = SLICE_AXES[encoding_direction[0]]
+    raise_on_errors(slice_time_faults(bold.shape, times, t_r=t_r, axis=axis, n_skipped=n_skipped))
     times = times[::-1] if encoding_direction.endswith("-") else times
     wanted = times.min() + reference * (times.max() - times.min())
     corrected = np.array(bold, dtype=np.float32)
@@ -99,30 +99,50 @@ def correct_slice_timing(
     return corrected
 
 
-def _check_slice_times(
-    bold: NDArray[np.floating[Any]],
+def slice_time_faults(
+    shape: tuple[int, ...],
     times: NDArray[np.float64],
     *,
     t_r: float,
     axis: int,
-    n_skipped: int,
-) -> None:
+    n_skipped: int = 0,
+) -> list[Finding]:
+    """Find out whether slice times belong to a run.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the run, (X, Y, Z, T).
+    times : ndarray
+        Acquisition time of each slice within a volume [s].
+    t_r : float
+        Repetition time [s].
+    axis : int
+        Slice axis.
+    n_skipped : int
+        Volumes at the start that are not in steady state.
+
+    Returns
+    -------
+    list of Finding
+        Empty when all is well.
+    """
     findings = []
-    if bold.ndim != 4 or bold.shape[3] - n_skipped < 4:
+    if len(shape) != 4 or shape[3] - n_skipped < 4:
         findings.append(
             Finding(
                 rule="slice timing needs four or more volumes in steady state",
                 where="bold",
-                found=f"an array of shape {bold.shape} with {n_skipped} volumes skipped",
+                found=f"an array of shape {shape} with {n_skipped} volumes skipped",
                 remedy="Leave slice timing out for this run.",
             )
         )
-    elif times.shape != (bold.shape[axis],):
+    elif times.shape != (shape[axis],):
         findings.append(
             Finding(
                 rule="one slice time for each slice along the slice axis",
                 where="SliceTiming",
-                found=f"{times.size} times for {bold.shape[axis]} slices",
+                found=f"{times.size} times for {shape[axis]} slices",
                 remedy="Correct SliceTiming or SliceEncodingDirection in the sidecar.",
             )
         )
@@ -135,5 +155,4 @@ def _check_slice_times(
                 remedy="Give SliceTiming in seconds.",
             )
         )
-    if findings:
-        raise InputError(findings)
+    return findings

@@ -15,6 +15,7 @@ from msimaging.functional.connectivity import fisher_z
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.parcel_tables import read_matrix
 from msimaging.steps.pictures import figure_style, save_figure
+from msimaging.tables import read_json, sidecar_of
 
 
 def draw_patient_connectivity(
@@ -85,10 +86,15 @@ def draw_cohort_connectivity(
     atlas, own, confidence, style, out_figures
         As in `draw_patient_connectivity`.
     """
+    pairs = list(zip(baselines, follow_ups, strict=True))
+    used = [pair for pair in pairs if not any(_left_out(path) for path in pair)]
+    # a cohort of which nobody is left still gets its picture: empty
+    shown = used or pairs
     before, after = (
-        np.stack([fisher_z(read_matrix(path)[0]) for path in paths])
-        for paths in (baselines, follow_ups)
+        np.stack([fisher_z(read_matrix(pair[end])[0]) for pair in shown]) for end in (0, 1)
     )
+    if not used:
+        before, after = np.full_like(before, np.nan), np.full_like(after, np.nan)
     differences = after - before
     n = len(differences)
     mean = differences.mean(axis=0)
@@ -105,8 +111,13 @@ def draw_cohort_connectivity(
         style=style,
         out_figures=out_figures,
         sources=[*baselines, *follow_ups],
-        n_patients=n,
+        n_patients=len(used),
     )
+
+
+def _left_out(matrix: str) -> bool:
+    """Tell whether a run is left out of statistics."""
+    return bool(read_json(sidecar_of(matrix)).get("Excluded"))
 
 
 def _parcels(atlas: str, own: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

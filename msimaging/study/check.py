@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msimaging.atlases.library import template_faults
 from msimaging.bids.derivatives import mixed_stages, unlike_stages
 from msimaging.bids.ratings import Rating, ScanKey, read_ratings
 from msimaging.bids.rows import write_rows
@@ -25,9 +26,10 @@ from msimaging.bids.visits import (
     parse_visits,
 )
 from msimaging.diffusion.orientation import ORIENTATION_RULE
-from msimaging.errors import ConfigError, Finding
+from msimaging.errors import ConfigError, Finding, InputError
 from msimaging.provenance import code_digest
 from msimaging.settings import read_settings
+from msimaging.steps.atlas_files import named_atlas
 from msimaging.study.clinical import clinical_findings, without_data
 from msimaging.study.comparing import PairReport, compare_visits, write_incomparable
 from msimaging.study.scan_check import check_scan, files_of_scan
@@ -156,6 +158,7 @@ def check_study(study: Path) -> StudyReport:
         faults += error.findings
     if settings is None:
         return StudyReport(faults=tuple(faults))
+    faults += _atlas_faults(study, settings)
     root = Path(study, settings["bids_dir"])
     if visits.rows:
         faults += without_data(study, root, visits, settings)
@@ -184,6 +187,21 @@ def check_study(study: Path) -> StudyReport:
         cohort=(*confounded, *((one.where, one) for one in unlike_stages(visits, scans))),
         ratings=tuple(rated.values()),
     )
+
+
+def _atlas_faults(study: Path, settings: Mapping[str, Any]) -> list[Finding]:
+    """Check the study's own atlases, which every visit would fail with."""
+    atlases = settings["atlases"]
+    asked = [name for name in atlases["files"] if name in atlases["functional"]]
+    asked += [name for name in atlases["files"] if name in atlases["diffusion"]]
+    faults: list[Finding] = []
+    for name in dict.fromkeys(asked):
+        files = {part: str(study / path) for part, path in atlases["files"][name].items()}
+        try:
+            faults += template_faults(named_atlas(name, {name: files}))
+        except InputError as error:
+            faults += error.findings
+    return faults
 
 
 def _with_stage(report: ScanReport, mixed: Mapping[str, Finding]) -> ScanReport:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from msimaging.bids.scans import Scan
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
 from msimaging.bids.visits import Modality
 from msimaging.diffusion.gradients import check_gradients, check_table
 from msimaging.errors import ComputationError, Finding, InputError
+from msimaging.functional.masks import bold_brain_mask
+from msimaging.functional.timing import SLICE_AXES, slice_time_faults
 from msimaging.gradient_files import read_numbers
 from msimaging.grids import check_finite
 from msimaging.steps.derivative_files import derivative_faults
 from msimaging.volumes import Volume, read_volume
+
+#: Fewer volumes are no time series, whatever is asked of it.
+_FEWEST_VOLUMES = 10
 
 
 def files_of_scan(root: Path, scan: Scan) -> dict[str, Any]:
@@ -76,6 +84,8 @@ def check_scan(modality: Modality, files: Mapping[str, Any]) -> list[Finding]:
     if modality == "bold":
         if acquisition is not None:
             findings += check_repetition_time(acquisition, where=files["image"])
+        if volume is not None and acquisition is not None and not (findings or files["pipeline"]):
+            findings += _check_run(volume, acquisition, files["image"])
         return findings
     try:
         table = _gradient_files(files)
@@ -84,6 +94,33 @@ def check_scan(modality: Modality, files: Mapping[str, Any]) -> list[Finding]:
     if table is not None:
         findings += _check_gradients(volume, table, files)
     return findings
+
+
+def _check_run(volume: Volume, acquisition: Mapping[str, Any], where: str) -> Iterable[Finding]:
+    """Check what only a readable run with a repetition time can show."""
+    n_volumes = volume.data.shape[3]
+    if n_volumes < _FEWEST_VOLUMES:
+        yield Finding(
+            where=where,
+            rule=f"a BOLD run must hold {_FEWEST_VOLUMES} or more volumes",
+            found=f"{n_volumes}",
+            remedy="Convert the series again, or exclude the visit in visits.tsv.",
+        )
+        return
+    try:
+        bold_brain_mask(volume.data, affine=volume.affine)
+    except InputError as error:
+        yield from (replace(finding, where=where) for finding in error.findings)
+    times = acquisition.get("SliceTiming")
+    if times is not None:
+        axis = SLICE_AXES[str(acquisition.get("SliceEncodingDirection", "k"))[0]]
+        faults = slice_time_faults(
+            volume.data.shape,
+            np.asarray(times, dtype=np.float64),
+            t_r=float(acquisition["RepetitionTime"]),
+            axis=axis,
+        )
+        yield from (replace(finding, where=f"{where}: SliceTiming") for finding in faults)
 
 
 def _gradient_files(files: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -18,6 +18,8 @@ from msimaging.study.check import StudyReport, check_study
 from msimaging.study.creation import create_study
 
 BASELINE = "ses-baseline"
+#: Slices of the simulated runs.
+N_SLICES = 23
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ FAULTS = [
           "'2 s'", "as a number", sidecar(RepetitionTime="2 s")),
     Fault("sub-badJson", "bold", "bold.json", "a sidecar must be readable JSON",
           "", "Repair the file", lambda path: path.write_text("{'RepetitionTime': 2,")),
+    Fault("sub-oneVolume", "bold", "bold.nii.gz", "must hold 10 or more volumes",
+          "1", "exclude the visit", image(lambda data: data[..., :1])),
+    Fault("sub-emptyBold", "bold", "bold.nii.gz", "shows a brain that differs",
+          "0.0 % of the image", "Look at the image", image(np.zeros_like)),
+    Fault("sub-sliceMillis", "bold", "bold.json", "between 0 and the repetition time, in seconds",
+          "500", "in seconds", sidecar(SliceTiming=[500.0] * N_SLICES)),
+    Fault("sub-sliceCount", "bold", "bold.json", "one slice time for each slice",
+          "3 times", "Correct SliceTiming", sidecar(SliceTiming=[0.0, 0.5, 1.0])),
     Fault("sub-listJson", "dwi", "dwi.json", "a sidecar must hold one JSON object",
           "a list", "Repair the file", lambda path: path.write_text("[2]")),
 ]  # fmt: skip
@@ -295,6 +305,22 @@ def test_an_unknown_key_and_a_faulty_table_are_told_together(
     assert "statistics.confidence" in told
     assert "one row per patient and visit" in told
     assert {path: path.read_bytes() for path in sound.iterdir()} == before
+
+
+def test_an_atlas_in_another_space_is_told_before_anything_runs(
+    sound: Path, edit_config: Callable[..., None], tmp_path: Path
+) -> None:
+    labels = np.zeros((20, 20, 20), dtype=np.int16)
+    labels[2:18, 2:18, 2:10], labels[2:18, 2:18, 10:18] = 1, 2
+    # as if the voxel axes were the template's: all of it lies far outside the brain
+    affine = np.array([[4, 0, 0, 90], [0, 4, 0, 90], [0, 0, 4, 90], [0, 0, 0, 1.0]])
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "far.nii.gz")
+    (tmp_path / "far.tsv").write_text("index\tname\n1\tlower\n2\tupper\n")
+    files = {"image": str(tmp_path / "far.nii.gz"), "table": str(tmp_path / "far.tsv")}
+    edit_config(sound, atlases__files={"far": files}, atlases__functional=["far"])
+    told = [str(fault) for fault in check_study(sound).faults]
+    assert len(told) == 1
+    assert "atlas far: an atlas must lie in MNI152 space; found 0% of its voxels" in told[0]
 
 
 def test_a_path_that_was_not_indexed_and_a_swapped_cell_are_refused(sound: Path) -> None:
