@@ -96,8 +96,8 @@ def main() -> None:
         (Path(folder) / "Snakefile").write_text("rule all:\n    shell: 'true'\n")
         nothing = [sys.executable, "-m", "snakemake", "--snakefile", Path(folder) / "Snakefile"]
         alone = report("Snakemake itself", lambda: measured([*nothing, "-n", "-q"]))
-        one = ["--target-jobs", "fit_tensor:sub=sub-0001,ses=ses-m06", "--force", "--nolock"]
-        one += ["--ignore-incomplete", "-n", "-q", "--allowed-rules", "fit_tensor"]
+        one = ["--target-jobs", "preprocess_dwi:sub=sub-0001,ses=ses-m06", "--force", "--nolock"]
+        one += ["--ignore-incomplete", "-n", "-q", "--allowed-rules", "preprocess_dwi"]
         again = [*snakemake, *one]
         report("a job reads the study again, beyond that", lambda: measured(again), less=alone)
         report("plan of all jobs", lambda: measured([*snakemake, "-n", "-q", "rules"]))

@@ -10,14 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 PACKAGES = "slurmctld slurmd slurm-client munge"
 NODES = ("n1", "n2")
 IDLE = ("sinfo", "--noheader", "--Node", "--states", "idle", "--format", "%N")
+UP = ("sinfo", "--noheader", "--Node", "--states", "idle,mixed,alloc", "--format", "%N")
 #: Debian keeps daemons where an ordinary search path does not look.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 CONFIG = """\
@@ -54,8 +56,8 @@ KillWait=2
 ReturnToService=2
 MinJobAge=600
 AccountingStorageType=accounting_storage/none
-NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=8000
-NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=8000
+NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8 RealMemory=16000
+NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8 RealMemory=16000
 PartitionName=main Nodes=ALL Default=YES DefaultTime=00:10:00 MaxTime=08:00:00 State=UP
 """
 
@@ -66,6 +68,7 @@ class Slurm:
     def __init__(self, root: Path, stack: ExitStack) -> None:
         self.root = root
         self._stack = stack
+        self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         for name in ("bin", "run", "state", "spool"):
             (root / name).mkdir()
         (root / "munge.key").write_bytes(os.urandom(1024))
@@ -79,7 +82,6 @@ class Slurm:
                 [str(root / "bin"), str(Path(sys.executable).parent), SEARCH_PATH]
             ),
             "SLURM_CONF": str(self.conf),
-            "XDG_CACHE_HOME": str(root / "cache"),
         }
 
     def _wrap_srun(self) -> None:
@@ -102,19 +104,39 @@ class Slurm:
         self.wait((run / "munge.socket").exists, "munged")
         self.start_controller("-c")
         for node in NODES:
-            self._daemon(["slurmd", "-D", "-f", str(self.conf), "-N", node])
+            self.start_node(node)
         self.wait(lambda: len(self.ask(*IDLE).split()) == len(NODES), "nodes")
+
+    def start_node(self, node: str) -> None:
+        """Start a node's daemon."""
+        self._nodes[node] = self._daemon(["slurmd", "-D", "-f", str(self.conf), "-N", node])
+
+    @contextmanager
+    def without_node(self, node: str) -> Iterator[None]:
+        """Let a node crash with all it does, and bring it back at the end."""
+        jobs = self.ask("squeue", "-h", "-t", "RUNNING", "-w", node, "-o", "%i").split()
+        self._nodes[node].kill()
+        self._nodes[node].wait()
+        for process in psutil.process_iter(["name", "cmdline"]):
+            text = " ".join(process.info["cmdline"] or ())
+            if any(f"[{job}." in text for job in jobs) and "slurmstepd" in text:
+                for each in [process, *process.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess):
+                        each.kill()
+        yield
+        self.start_node(node)
+        self.wait(lambda: node in self.ask(*UP).split(), f"node {node}")
 
     def start_controller(self, *options: str) -> None:
         """Start slurmctld; without ``-c`` it takes up the jobs it knew."""
         self._controller = self._daemon(["slurmctld", "-D", "-f", str(self.conf), *options])
 
     @contextmanager
-    def without_controller(self) -> Iterator[None]:
+    def without_controller(self, *, forgetting: bool = False) -> Iterator[None]:
         """Stop slurmctld and start it again at the end; jobs go on meanwhile."""
         _stop(self._controller)
         yield
-        self.start_controller()
+        self.start_controller(*(["-c"] if forgetting else []))
         self.wait(lambda: self.ask("sinfo", "--noheader"), "controller")
 
     def _daemon(self, command: list[str]) -> subprocess.Popen[bytes]:
