@@ -1,10 +1,14 @@
 rule collect_measures:
     input:
-        diffusion=PLAN.of_all_visits(
-            "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
+        diffusion=later(
+            PLAN.of_all_visits, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
         ),
-        functional=PLAN.of_all_visits(
-            "bold", "network_means", task=TASK, atlas=PLAN.functional_atlases
+        functional=later(
+            PLAN.of_all_visits,
+            "bold",
+            "network_means",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
         ),
     output:
         table=output("measures"),
@@ -18,19 +22,26 @@ rule collect_measures:
         runtime=minutes("collect_measures"),
     params:
         code=code("collect_measures"),
-        diffusion=PLAN.visit_rows("dwi", PLAN.diffusion_atlases),
-        functional=PLAN.visit_rows("bold", PLAN.functional_atlases),
+        diffusion=later(PLAN.visit_rows, "dwi", PLAN.diffusion_atlases),
+        functional=later(PLAN.visit_rows, "bold", PLAN.functional_atlases),
     script:
         "../scripts/collect_measures.py"
 
 
 rule collect_changes:
     input:
-        diffusion=PLAN.of_all_pairs(
-            "dwi", "tensor_region_change", atlas=PLAN.diffusion_atlases
+        diffusion=later(
+            PLAN.of_all_pairs,
+            "dwi",
+            "tensor_region_change",
+            atlas=PLAN.diffusion_atlases,
         ),
-        functional=PLAN.of_all_pairs(
-            "bold", "network_change", task=TASK, atlas=PLAN.functional_atlases
+        functional=later(
+            PLAN.of_all_pairs,
+            "bold",
+            "network_change",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
         ),
     output:
         table=output("changes"),
@@ -44,15 +55,15 @@ rule collect_changes:
         runtime=minutes("collect_changes"),
     params:
         code=code("collect_changes"),
-        diffusion=PLAN.pair_rows("dwi", PLAN.diffusion_atlases),
-        functional=PLAN.pair_rows("bold", PLAN.functional_atlases),
+        diffusion=later(PLAN.pair_rows, "dwi", PLAN.diffusion_atlases),
+        functional=later(PLAN.pair_rows, "bold", PLAN.functional_atlases),
     script:
         "../scripts/collect_changes.py"
 
 
 rule collect_specifications:
     input:
-        networks=PLAN.network_means_of_all(),
+        networks=later(PLAN.network_means_of_all),
     output:
         table=output("specifications"),
     log:
@@ -65,8 +76,10 @@ rule collect_specifications:
         runtime=minutes("collect_specifications"),
     params:
         code=code("collect_specifications"),
-        visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],
-        pairs=PLAN.bold_pairs(),
+        visits=lambda _: [
+            (v.participant_id, v.session_id) for v in PLAN.visits_with("bold")
+        ],
+        pairs=later(PLAN.bold_pairs),
         strategies=PLAN.strategies,
         atlases=PLAN.functional_atlases,
         confidence=SETTINGS["statistics"]["confidence"],
@@ -76,14 +89,15 @@ rule collect_specifications:
 
 rule collect_qcfc:
     input:
-        matrices=PLAN.of_all_visits(
+        matrices=later(
+            PLAN.of_all_visits,
             "bold",
             "connectivity",
             task=TASK,
             atlas=PLAN.functional_atlases,
             stat="pearsoncorrelation",
         ),
-        qualities=PLAN.of_all_visits("bold", "bold_quality", task=TASK),
+        qualities=later(PLAN.of_all_visits, "bold", "bold_quality", task=TASK),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         table=output("qcfc"),
@@ -98,7 +112,7 @@ rule collect_qcfc:
     params:
         code=code("collect_qcfc"),
         visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],
-        pairs=PLAN.bold_pairs(),
+        pairs=later(PLAN.bold_pairs),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
     script:
@@ -151,7 +165,7 @@ rule describe_dataset:
 
 rule write_ledger:
     input:
-        PLAN.results(),
+        later(PLAN.results),
         TRIAL.results(),
     output:
         table=output("ledger"),
@@ -167,6 +181,6 @@ rule write_ledger:
         code=code("write_ledger"),
         settings=SETTINGS,
         # a scan that is left out is nobody's input, yet a new reason must reach the ledger
-        left_out=[str(entry) for entry in left_out(Path.cwd(), PLAN)],
+        left_out=lambda _: [str(each) for each in left_out(Path.cwd(), PLAN)],
     script:
         "../scripts/write_ledger.py"

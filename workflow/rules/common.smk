@@ -69,6 +69,18 @@ def code(step):
     return code_digest(f"msimaging.steps.{step}")
 
 
+def later(question, *arguments, **keywords):
+    """Input or params function: asked by the job concerned, and not by every job that starts.
+
+    Each job on a cluster reads all rules again; lists of all visits would cost it seconds.
+    """
+
+    def answer(wildcards):
+        return question(*arguments, **keywords)
+
+    return answer
+
+
 def _expected(step, modality, wildcards):
     scans = PLAN.scans_behind(
         modality,

@@ -240,8 +240,12 @@ rule connect_parcels:
 
 rule connect_group:
     input:
-        series=PLAN.of_all_visits(
-            "bold", "denoised", task=TASK, atlas=PLAN.functional_atlases
+        series=later(
+            PLAN.of_all_visits,
+            "bold",
+            "denoised",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
         ),
     output:
         matrices=PLAN.group_matrices(),

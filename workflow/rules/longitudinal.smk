@@ -1,8 +1,14 @@
 rule measure_repeatability:
     input:
-        diffusion=PLAN.of_repeats("dwi", "tensor_regions", atlas=PLAN.diffusion_atlases),
-        functional=PLAN.of_repeats(
-            "bold", "network_means", atlas=PLAN.functional_atlases, task=TASK
+        diffusion=later(
+            PLAN.of_repeats, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
+        ),
+        functional=later(
+            PLAN.of_repeats,
+            "bold",
+            "network_means",
+            atlas=PLAN.functional_atlases,
+            task=TASK,
         ),
     output:
         table=output("repeatability"),
@@ -16,8 +22,8 @@ rule measure_repeatability:
         runtime=minutes("measure_repeatability"),
     params:
         code=code("measure_repeatability"),
-        diffusion=PLAN.repeat_rows("dwi", PLAN.diffusion_atlases),
-        functional=PLAN.repeat_rows("bold", PLAN.functional_atlases),
+        diffusion=later(PLAN.repeat_rows, "dwi", PLAN.diffusion_atlases),
+        functional=later(PLAN.repeat_rows, "bold", PLAN.functional_atlases),
         confidence=SETTINGS["statistics"]["confidence"],
     script:
         "../scripts/measure_repeatability.py"

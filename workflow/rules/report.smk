@@ -225,7 +225,7 @@ rule look_at_bold:
 
 rule collect_quality:
     input:
-        tables=PLAN.quality_tables(),
+        tables=later(PLAN.quality_tables),
     output:
         table=output("quality"),
         tests=output("quality_tests"),
@@ -239,8 +239,8 @@ rule collect_quality:
         runtime=minutes("collect_quality"),
     params:
         code=code("collect_quality"),
-        scans=PLAN.scan_rows(),
-        pairs=[
+        scans=later(PLAN.scan_rows),
+        pairs=lambda _: [
             {**row, "modality": modality}
             for modality in ("dwi", "bold")
             for row in PLAN.pair_rows(modality, [""])
@@ -259,10 +259,12 @@ rule write_report:
         measures=output("measures"),
         quality=output("quality"),
         quality_tests=output("quality_tests"),
-        pictures=PLAN.all_scan_pictures(),
-        compared=[path for row in PLAN.comparisons() for path in row["pictures"]],
-        figures=PLAN.figures(),
-        maps=PLAN.viewer_maps(),
+        pictures=later(PLAN.all_scan_pictures),
+        compared=lambda _: [
+            path for row in PLAN.comparisons() for path in row["pictures"]
+        ],
+        figures=later(PLAN.figures),
+        maps=later(PLAN.viewer_maps),
     output:
         page=output("report"),
     log:
@@ -277,7 +279,7 @@ rule write_report:
         code=code("write_report"),
         settings=SETTINGS,
         patients=list(PLAN.visits.patients),
-        scans=PLAN.scan_rows(),
-        comparisons=PLAN.comparisons(),
+        scans=later(PLAN.scan_rows),
+        comparisons=later(PLAN.comparisons),
     script:
         "../scripts/write_report.py"
