@@ -239,7 +239,7 @@ def draw_responders(
         axes.axvline(placebo_rate, color="k", lw=0.9, ls="--", gid="placebo", label="placebo")
     axes.set_yticks(range(len(table)), [f"{g} (n = {n:.0f})" for g, n in table.sum(axis=1).items()])
     axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xlabel="Share of patients")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=0.8)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 1.0), ncols=4, columnspacing=0.8)
     return figure
 
 
