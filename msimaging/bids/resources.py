@@ -71,9 +71,9 @@ class Cost:
 #: By rule; `preprocess_dwi` alone depends on settings, see `CORRECTIONS`.
 COSTS: Mapping[str, Cost] = MappingProxyType(
     {
-        "preprocess_dwi": Cost(mb=300, mb_per_samples=15, seconds=4, seconds_per_samples=0.5),
+        "preprocess_dwi": Cost(mb=305, mb_per_samples=14.5, seconds=4.5, seconds_per_samples=0.3),
         "import_dwi": Cost(mb=400, mb_per_samples=20, seconds=10, seconds_per_samples=3),
-        "fit_tensor": Cost(mb=180, mb_per_samples=20, seconds=4, seconds_per_samples=1),
+        "fit_tensor": Cost(mb=175, mb_per_samples=15.5, seconds=4, seconds_per_samples=0.15),
         "build_space": Cost(
             mb=480, mb_per_voxels=100, seconds=12, seconds_per_scan=3, seconds_per_voxels=10
         ),
@@ -83,10 +83,10 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "measure_diffusion": Cost(mb=400, mb_per_samples=20, seconds=6, seconds_per_samples=1),
         "normalise_maps": Cost(mb=480, mb_per_voxels=100, seconds=8, seconds_per_voxels=5),
         "change_diffusion": Cost(mb=210, seconds=5),
-        "preprocess_bold": Cost(mb=360, mb_per_samples=12, seconds=7, seconds_per_samples=0.8),
+        "preprocess_bold": Cost(mb=350, mb_per_samples=17, seconds=6, seconds_per_samples=1),
         "import_bold": Cost(mb=400, mb_per_samples=15, seconds=10, seconds_per_samples=2),
         "adopt_space": Cost(mb=500, seconds=10),
-        "extract_parcels": Cost(mb=450, mb_per_samples=12, seconds=8, seconds_per_samples=0.5),
+        "extract_parcels": Cost(mb=450, mb_per_samples=17, seconds=8, seconds_per_samples=0.5),
         "equalise_visits": Cost(mb=300, seconds=10),
         "connect_parcels": Cost(mb=260, seconds=7),
         "connect_group": Cost(mb=250, mb_per_scan=3, seconds=6, seconds_per_scan=0.5),
