@@ -141,6 +141,11 @@ class TrialPlan:
             ),
         ]
 
+    def reported(self) -> list[str]:
+        """Return the tables that the report shows beside the results."""
+        keys = ["model_notes", "model_tests"] if self.models else []
+        return [*keys, *(["next_trial"] if self.planned_model else [])]
+
     def results(self) -> list[str]:
         """Return what the ledger waits for besides the imaging."""
         keys = ["outcomes"] if self.wanted else []

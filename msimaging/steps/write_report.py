@@ -11,16 +11,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from msimaging.figures.style import render
-from msimaging.figures.visits import draw_flow
 from msimaging.provenance import library_versions, version
 from msimaging.reporting.content import (
     ComparisonContent,
-    FigureContent,
     PatientContent,
     ReportContent,
     SectionContent,
-    TableContent,
     VolumeContent,
 )
 from msimaging.reporting.flow import ModalitySteps, flow_numbers
@@ -28,10 +24,10 @@ from msimaging.reporting.methods import methods_text
 from msimaging.reporting.pages import report_pages
 from msimaging.reporting.viewer import niivue_source
 from msimaging.steps.blinding import record_blinding
-from msimaging.steps.report_comparability import comparability_section
+from msimaging.steps.report_cohort import cohort_sections, picture_files, shown_figure
 from msimaging.steps.report_methods import step_records
-from msimaging.steps.report_quality import comparison_section, scan_contents, strip_sections
-from msimaging.tables import read_json, read_table, sidecar_of
+from msimaging.steps.report_quality import scan_contents, strip_sections
+from msimaging.tables import read_table
 from msimaging.volumes import read_volume, whole_file
 
 _BANNER = (
@@ -60,6 +56,7 @@ def write_report(
     quality_tests: str,
     figures: Sequence[str],
     maps: Sequence[str],
+    more: Mapping[str, str],
     out_page: str,
 ) -> None:
     """Write every page of the report beside ``index.html``.
@@ -80,6 +77,8 @@ def write_report(
         Every figure in every format.
     maps : sequence of str
         Baseline FA map and change of RD of every pair of visits, in template space.
+    more : mapping of str to str
+        ``model_notes model_tests next_trial`` of a trial with models of its own.
     out_page : str
         ``index.html``.
     """
@@ -94,7 +93,7 @@ def write_report(
             ("quality_tests", quality_tests),
         )
     }
-    shown = [path for path in figures if path.endswith(_picture_format(figures))]
+    shown = picture_files(figures)
     flow = flow_numbers(tables["ledger"], enrolled=patients, modalities=_STEPS)
     blind, seed = settings["report"]["blind"], settings["seed"]
     content = ReportContent(
@@ -104,7 +103,9 @@ def write_report(
         version=version(),
         patients=tuple(_patient(name, tables, shown, maps, comparisons) for name in patients),
         patient_table=_patient_table(patients, tables),
-        cohort=_cohort(tables, shown, flow),
+        cohort=cohort_sections(
+            tables, [path for path in shown if "/sub-" not in path], flow, more=more
+        ),
         quality=strip_sections(tables["quality"], blind=blind, seed=seed),
         scans=scan_contents(scans, tables["quality"], blind=blind, seed=seed),
         methods=methods_text(step_records(tables["ledger"], settings), versions=library_versions()),
@@ -127,57 +128,6 @@ def _write_pages(index: Path, pages: Mapping[str, str]) -> None:
 def _write(path: Path, text: str) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _picture_format(figures: Sequence[str]) -> str:
-    return ".png" if any(path.endswith(".png") for path in figures) else ".svg"
-
-
-def _figure(path: str, title: str) -> FigureContent:
-    return FigureContent(
-        title=title,
-        caption=read_json(sidecar_of(path))["Description"],
-        picture=Path(path).read_bytes(),
-        media_type="image/png" if path.endswith(".png") else "image/svg+xml",
-    )
-
-
-def _title(path: str) -> str:
-    stem = Path(path).stem
-    words = [part.split("-", 1)[-1] for part in stem.split("_") if not part.startswith("sub-")]
-    return " ".join(words)
-
-
-def _cohort(
-    tables: Mapping[str, pd.DataFrame], figures: Sequence[str], flow: pd.DataFrame
-) -> tuple[SectionContent, ...]:
-    results = tables["results"]
-    own = [path for path in figures if "/sub-" not in path]
-    diagram = FigureContent(
-        title="Flow of patients",
-        caption="From enrolled to analysed, by modality, with the reasons of those left behind.",
-        picture=render(draw_flow(flow), "png"),
-    )
-    return (
-        SectionContent(title="Patients", figures=(diagram,)),
-        comparability_section(tables["changes"], tables["ledger"]),
-        comparison_section(tables["quality_tests"]),
-        SectionContent(
-            title="Change over patients",
-            paragraphs=(
-                "Each row: mean change with its confidence interval first; then the exact "
-                "sign-flip test, with the smallest p-value that it could have given.",
-            ),
-            figures=tuple(_figure(path, _title(path)) for path in own),
-            tables=(
-                TableContent(
-                    title="Results",
-                    table=results,
-                    caption=f"{len(results)} tests; p_adjusted holds within a family.",
-                ),
-            ),
-        ),
-    )
 
 
 def _patient_table(patients: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -227,9 +177,7 @@ def _patient(
         comparisons=tuple(_comparison(row) for row in comparisons if row["participant_id"] == name),
         volumes=tuple(_volume(path) for path in maps if f"/{name}/" in path),
         sections=(
-            SectionContent(
-                title="Figures", figures=tuple(_figure(path, _title(path)) for path in pictures)
-            ),
+            SectionContent(title="Figures", figures=tuple(shown_figure(path) for path in pictures)),
         )
         if pictures
         else (),
@@ -239,7 +187,7 @@ def _patient(
 def _comparison(row: Mapping[str, Any]) -> ComparisonContent:
     before, after = row["visits"]
     baseline, follow_up, difference = (
-        _figure(path, title)
+        shown_figure(path, title)
         for path, title in zip(row["pictures"], (before, after, "Difference"), strict=True)
     )
     return ComparisonContent(

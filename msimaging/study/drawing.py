@@ -24,7 +24,7 @@ def figures_by_name(plan: Plan) -> dict[str, list[str]]:
         From a figure's name, its file's without extension, to its file in every format.
     """
     found: dict[str, list[str]] = {}
-    for path in plan.figures():
+    for path in (*plan.figures(), *plan.trial.figure_files()):
         found.setdefault(PurePosixPath(path).stem, []).append(path)
     return found
 

@@ -253,6 +253,7 @@ rule collect_quality:
 
 rule write_report:
     input:
+        **{key: output(key) for key in TRIAL.reported()},
         ledger=output("ledger"),
         changes=output("changes"),
         results=output("results"),
@@ -263,7 +264,7 @@ rule write_report:
         compared=lambda _: [
             path for row in PLAN.comparisons() for path in row["pictures"]
         ],
-        figures=later(PLAN.figures),
+        figures=lambda _: PLAN.figures() + TRIAL.figure_files(),
         maps=later(PLAN.viewer_maps),
     output:
         page=output("report"),
@@ -281,5 +282,6 @@ rule write_report:
         patients=list(PLAN.visits.patients),
         scans=later(PLAN.scan_rows),
         comparisons=later(PLAN.comparisons),
+        more={key: output(key) for key in TRIAL.reported()},
     script:
         "../scripts/write_report.py"

@@ -17,5 +17,6 @@ with job_log(snakemake.log[0]):
         quality_tests=snakemake.input.quality_tests,
         figures=list(snakemake.input.get("figures", [])),
         maps=list(snakemake.input.get("maps", [])),
+        more=snakemake.params.more,
         out_page=snakemake.output.page,
     )
