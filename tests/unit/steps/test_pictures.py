@@ -10,6 +10,7 @@ import pytest
 from docutils.core import publish_parts
 
 from msimaging.bids.plan import Plan
+from msimaging.bids.trial_plan import TrialPlan
 from msimaging.bids.visits import Visit, Visits
 from msimaging.errors import ConfigError
 from msimaging.figures.style import new_figure, styled
@@ -76,7 +77,9 @@ def plan() -> Plan:
         return Visit(participant_id="sub-01", session_id=ses, months=row, row=row, **paths)
 
     visits = Visits(rows=(visit("ses-a", 0), visit("ses-b", 6)))
-    return Plan(settings=validated({"bids_dir": "bids"}), visits=visits, scans={})
+    settings = validated({"bids_dir": "bids"})
+    trial = TrialPlan(settings=settings)
+    return Plan(settings=settings, visits=visits, scans={}, trial=trial)
 
 
 def test_a_figure_is_found_by_its_name_in_every_format(plan: Plan) -> None:
