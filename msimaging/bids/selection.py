@@ -225,9 +225,16 @@ class Selection:
         return str(PurePosixPath(self.settings["bids_dir"]) / str(name))
 
     def raw_of_pair(self, modality: Modality, sub: str, name: str) -> list[dict[str, Any]]:
-        """Return the raw files of both scans of a pair, baseline first."""
+        """Return the files of both scans of a pair, baseline first, and what preprocessed them."""
         pair = self.pair(modality, sub, name)
-        return [self.raw(modality, sub, v.session_id) for v in (pair.baseline, pair.follow_up)]
+        sessions = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
+        return [
+            {
+                **self.raw(modality, sub, ses),
+                "pipeline": self._scan_of[modality, sub, ses].pipeline,
+            }
+            for ses in sessions
+        ]
 
     def lesion_masks(
         self, modality: Modality, sub: str, among: Sequence[str] | None = None

@@ -47,6 +47,7 @@ DEFAULT_RULES: Mapping[str, Rule] = MappingProxyType(
         "DirectionCount": _rule("warning", 0),
         "BValues": _rule("error", 50),
         "RunLength": _rule("warning", 15),
+        "Preprocessing": _rule("error"),
         "Strategy": _rule("error"),
         "PipelineVersion": _rule("error"),
         "Settings": _rule("error"),
@@ -94,7 +95,7 @@ def compare_acquisitions(
     baseline, follow_up : mapping
         Field to value: numbers, words or sequences of either. Besides the sidecar's fields:
         ``VoxelSize`` (three, mm), ``DirectionCount``, ``BValues`` (shells, s/mm2), ``RunLength``
-        (s), ``Strategy``, ``PipelineVersion``, ``Settings`` (their digest).
+        (s), ``Preprocessing``, ``Strategy``, ``PipelineVersion``, ``Settings`` (their digest).
     rules : mapping
         Field to ``{"tolerance": largest absolute difference or None for equality, "grade":
         "error" blocks the comparison, "warning" flags it, "note" is told}``. Fields without a rule

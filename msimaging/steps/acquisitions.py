@@ -31,12 +31,14 @@ def acquisition_of(scan: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     scan : mapping
-        ``image``, ``sidecars`` (root first) and, for diffusion, ``bval``.
+        ``image``, ``sidecars`` (root first), for diffusion ``bval``, and the ``pipeline`` that
+        preprocessed it where that was another.
 
     Returns
     -------
     dict
         Fields of the sidecars; ``DeviceSerialNumber`` only as a digest; ``VoxelSize`` [mm];
+        ``Preprocessing``;
         ``BValues`` (shells, s/mm2) and ``DirectionCount`` of a diffusion series, else
         ``RunLength`` [s].
 
@@ -48,6 +50,7 @@ def acquisition_of(scan: Mapping[str, Any]) -> dict[str, Any]:
     found = read_acquisition(scan["sidecars"]) | _serial_number(scan["sidecars"])
     shape, sizes = _header(scan["image"])
     found["VoxelSize"] = sizes
+    found["Preprocessing"] = scan.get("pipeline") or "msimaging"
     if scan.get("bval"):
         bvals = read_numbers(scan["bval"]).ravel()
         found["BValues"] = sorted({float(b) for b in _SHELL * np.round(bvals / _SHELL)})
