@@ -218,11 +218,14 @@ def measured(series, folder, n_samples):
             bvec=f"{stem}.bvec",
             sidecars=[f"{stem}.json"],
             **switches,
+            opposite=(),
+            why_distorted="not asked for",
             out_image=str(own / "dwi.nii.gz"),
             out_bval=str(own / "dwi.bval"),
             out_bvec=str(own / "dwi.bvec"),
             out_reference=str(own / "reference.nii.gz"),
             out_mask=str(own / "mask.nii.gz"),
+            out_weights=str(own / "weights.nii.gz"),
             out_quality=str(own / "quality.tsv"),
             out_confounds=str(own / "confounds.tsv"),
         )
@@ -234,7 +237,11 @@ def measured(series, folder, n_samples):
         }
         maps = {param: str(own / f"{param}.nii.gz") for param in TENSOR_PARAMS}
         fit_visit_tensor(
-            **inputs, method="wls", out_tensor=str(own / "tensor.nii.gz"), out_maps=maps
+            **inputs,
+            weights=str(own / "weights.nii.gz"),
+            method="wls",
+            out_tensor=str(own / "tensor.nii.gz"),
+            out_maps=maps,
         )
         spent[f"preprocess and fit {name}"] = time.process_time() - started
     started = time.process_time()
