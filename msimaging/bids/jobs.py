@@ -59,6 +59,7 @@ STEPS = (
     Step("extract_parcels", "bold", _VISIT, "time_series"),
     Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
     Step("connect_parcels", "bold", _VISIT, "denoised"),
+    Step("map_bold", "bold", _VISIT, "bold_reho", lambda plan: plan.voxel_maps()),
     Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),

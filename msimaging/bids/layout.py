@@ -73,6 +73,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "bold_motion": f"{_FUNC}_desc-motion_timeseries.tsv",
         "bold_confounds": f"{_FUNC}_desc-confounds_timeseries.tsv",
         "bold_quality": f"{_FUNC}_desc-quality_stats.tsv",
+        "bold_alff": f"{_FUNC}_stat-alff_boldmap.nii.gz",
+        "bold_falff": f"{_FUNC}_stat-falff_boldmap.nii.gz",
+        "bold_reho": f"{_FUNC}_stat-reho_boldmap.nii.gz",
         "bold_tsnr": f"{_FUNC}_stat-tsnr_boldmap.nii.gz",
         "time_series": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_timeseries.tsv",
         "denoised": (

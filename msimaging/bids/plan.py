@@ -149,6 +149,13 @@ class Plan(Selection):
         rows = self.pair_rows("bold", [""])
         return [{key: row[key] for key in row if key != "atlas"} for row in rows]
 
+    def voxel_maps(self) -> list[str]:
+        """Return a map of single voxels of every BOLD run, nothing where none are asked for."""
+        if not self.settings["functional"]["voxel_maps"]:
+            return []
+        task = self.settings["functional"]["task"]
+        return self.of_all_visits("bold", "bold_reho", task=task)
+
     def qcfc(self) -> list[str]:
         """Return the table of motion in connectivity, nothing without correlations."""
         known = self.visits_with("bold") and "correlation" in self.kinds(tangent=False)
@@ -296,6 +303,7 @@ class Plan(Selection):
             *self.lesion_changes(),
             *self.group_matrices()[:1],
             *self.qcfc(),
+            *self.voxel_maps(),
             *self.figures(),
             *self.repeatability(),
             *(

@@ -87,6 +87,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "import_bold": Cost(mb=400, mb_per_samples=15, seconds=10, seconds_per_samples=2),
         "adopt_space": Cost(mb=500, seconds=10),
         "extract_parcels": Cost(mb=450, mb_per_samples=17, seconds=8, seconds_per_samples=0.5),
+        "map_bold": Cost(mb=500, mb_per_samples=60, seconds=20, seconds_per_samples=5),
         "equalise_visits": Cost(mb=300, seconds=10),
         "connect_parcels": Cost(mb=260, seconds=7),
         "connect_group": Cost(mb=250, mb_per_scan=3, seconds=6, seconds_per_scan=0.5),

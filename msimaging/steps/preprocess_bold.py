@@ -75,6 +75,7 @@ def preprocess_bold(
         SkullStripped=False,
         NonSteadyStateVolumes=n_unsteady,
         SliceTimingCorrected=timing,
+        DistortionCorrection="none: compare visits of one phase-encoding direction",
         **acquisition,
     )
     describe(out_reference, "Mean of the steadiest volumes.", sources=sources, SkullStripped=False)

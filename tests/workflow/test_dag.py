@@ -144,6 +144,13 @@ def both(study: Path, *, months: tuple[int, ...] = (0, 6), **settings: object) -
     return table
 
 
+def test_voxel_maps_come_when_asked_for_and_strategies_add_no_job(tmp_path: Path) -> None:
+    functional = {"voxel_maps": True, "strategies": ["simple", "acompcor+gsr"]}
+    sizes = {"visits": 4, "patients": 2, "pairs": 2}
+    found = job_counts(both(tmp_path, functional=functional).write())
+    assert found == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes), map_bold=4)
+
+
 def test_two_patients_with_two_visits(tmp_path: Path) -> None:
     sizes = {"visits": 4, "patients": 2, "pairs": 2}
     assert job_counts(both(tmp_path).write()) == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))

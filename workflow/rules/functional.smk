@@ -238,6 +238,34 @@ rule connect_parcels:
         "../scripts/connect_parcels.py"
 
 
+rule map_bold:
+    input:
+        image=output("bold", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        confounds=rules.extract_parcels.output.confounds,
+        volumes=rules.equalise_visits.output.volumes,
+    output:
+        alff=output("bold_alff", task=TASK),
+        falff=output("bold_falff", task=TASK),
+        reho=output("bold_reho", task=TASK),
+    log:
+        log("map_bold", "sub", "ses"),
+    benchmark:
+        benchmark("map_bold", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("map_bold", "bold"),
+        runtime=minutes("map_bold", "bold"),
+    params:
+        code=code("map_bold"),
+        strategy=PLAN.strategies[0],
+        own_strategies=SETTINGS["functional"]["own_strategies"],
+        high_pass=SETTINGS["functional"]["high_pass"],
+        low_pass=SETTINGS["functional"]["low_pass"],
+    script:
+        "../scripts/map_bold.py"
+
+
 rule connect_group:
     input:
         series=later(
