@@ -129,8 +129,14 @@ def _flagged_patients(settings: ModelSettings, data: TrialData) -> list[str]:
     if data.is_clinical(settings.outcome) or "flags" not in data.changes:
         return []
     rows = data.changes[data.changes["measure"] == settings.outcome]
-    flagged = rows[rows["flags"].fillna("").astype(str) != ""]
+    # where the noise of a rescan was taken from says nothing against a change
+    grave = rows["flags"].fillna("").astype(str).str.split(";").map(_is_grave)
+    flagged = rows[grave]
     return sorted(set(flagged["participant_id"]))
+
+
+def _is_grave(flags: list[str]) -> bool:
+    return any(flag and not flag.startswith("published") for flag in flags)
 
 
 def _numbers(table: pd.DataFrame, scale: str, data: TrialData) -> dict[str, Any]:

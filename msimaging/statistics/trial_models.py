@@ -74,7 +74,23 @@ def fit_trial_model(settings: ModelSettings, data: TrialData) -> ModelResult:
                 reason=f"no values of {settings.outcome}",
             )
         )  # fmt: skip
+    _tell_images(settings, data, result)
     return result
+
+
+def _tell_images(settings: ModelSettings, data: TrialData, result: ModelResult) -> None:
+    """Name modality and atlas of an imaging measure in every row."""
+    if data.is_clinical(settings.outcome) or settings.outcome not in set(data.values["measure"]):
+        return
+    images = data.values[data.values["measure"] == settings.outcome]
+    told = {
+        "modality": str(images["modality"].iloc[0]),
+        "atlas": settings.atlas or str(images["atlas"].iloc[0]),
+    }
+    for row in result.rows:
+        row |= told
+    for row in (*result.tests, *result.patients):
+        row["atlas"] = told["atlas"]
 
 
 def adjust_families(

@@ -93,6 +93,15 @@ class _Checker:
                 measure,
                 [*self._declared, *imaging],
             )
+            return
+        modality = "functional" if measure == "fisherz" else "diffusion"
+        atlases = self._settings["atlases"][modality]
+        if len(atlases) > 1 and not model.get("atlas"):
+            yield _fault(f"{where}: one of several atlases must be named (atlas)", "none", atlases)
+        elif model.get("atlas") and model["atlas"] not in atlases and where.endswith("outcome"):
+            yield _fault(
+                f"{where}: its atlas is one of atlases.{modality}", model["atlas"], atlases
+            )
 
     def _patients(self, name: str, model: Mapping[str, Any]) -> Iterator[Finding]:
         """Check what a model asks of the patients: groups and covariates."""
