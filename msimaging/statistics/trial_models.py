@@ -88,7 +88,7 @@ def _tell_images(settings: ModelSettings, data: TrialData, result: ModelResult) 
         "atlas": settings.atlas or str(images["atlas"].iloc[0]),
     }
     for row in result.rows:
-        row |= told
+        row.update(told)
     for row in (*result.tests, *result.patients):
         row["atlas"] = told["atlas"]
 

@@ -55,6 +55,8 @@ def draw_regions(
         style=look,
     )
     tested = _of(read_table(results), atlas, measure)
+    # the models of the settings have names of their own before the colon
+    tested = tested[tested["model"].str.startswith("paired change ")]
     tested = tested[tested["model"] == tested["model"].iloc[0]]
     save_figure(
         draw_forest(tested, shown, units=units, style=look),
