@@ -32,6 +32,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "dwi_mask": f"{_DWI}_desc-brain_mask.nii.gz",
         "dwi_weights": f"{_DWI}_model-tensor_param-weight_dwimap.nii.gz",
         "dwi_quality": f"{_DWI}_desc-quality_stats.tsv",
+        "dwi_orientation": f"{_DWI}_desc-orientation_stats.tsv",
         "dwi_confounds": f"{_DWI}_desc-confounds_timeseries.tsv",
         "tensor": f"{_DWI}_model-tensor_param-diffusivity_dwimap.nii.gz",
         "tensor_map": f"{_DWI}_model-tensor_param-{{param}}_dwimap.nii.gz",

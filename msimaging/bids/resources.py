@@ -124,6 +124,7 @@ CORRECTIONS: Mapping[str, Cost] = MappingProxyType(
         "denoise": Cost(mb=0, mb_per_samples=15, seconds=0, seconds_per_samples=2),
         "unring": Cost(mb=0, seconds=0, seconds_per_samples=1),
         "motion": Cost(mb=0, mb_per_samples=15, seconds=5, seconds_per_samples=5),
+        "distortion": Cost(mb=0, mb_per_voxels=150, seconds=5, seconds_per_voxels=60),
         "bias": Cost(mb=0, seconds=5),
     }
 )

@@ -104,6 +104,7 @@ def estimate_motion(
     affine: Array,
     mask: NDArray[np.bool_],
     phase_encoding_axis: int,
+    start: MotionEstimate | None = None,
     n_threads: int = 1,
 ) -> MotionEstimate:
     """Estimate head motion and eddy-current distortion of each volume.
@@ -122,6 +123,8 @@ def estimate_motion(
         Head or brain; need not be tight.
     phase_encoding_axis : {0, 1, 2}
         Voxel axis of phase encoding.
+    start : MotionEstimate, optional
+        A first estimate of the same series, which one more round refines.
     n_threads : int
         Volumes worked on at once. The result is the same for every number.
 
@@ -145,9 +148,11 @@ def estimate_motion(
     _check(data, bvals, bvecs_ras, affine, mask, phase_encoding_axis)
     data, affine, mask = _cropped(data, np.asarray(affine, dtype=np.float64), np.asarray(mask))
     frame = frame_of(data, affine, mask, phase_encoding_axis)
-    poses, labels = [still() for _ in bvals], shell_labels(np.asarray(bvals))
+    labels = shell_labels(np.asarray(bvals))
+    poses = [still() for _ in bvals] if start is None else poses_of(start, frame)
+    passes = _PASSES if start is None else _PASSES[-1:]
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for sigma, steps in groupby(_PASSES, key=lambda step: step.sigma):
+        for sigma, steps in groupby(passes, key=lambda step: step.sigma):
             splines = _smoothed(data, sigma, frame, pool)
             for step in steps:
                 poses = _align_all(splines, frame, poses, (bvals, bvecs_ras), step, pool)
@@ -274,6 +279,30 @@ def _align_all(  # noqa: PLR0917  # private, and each argument has another type
         return align(splines[n], target_of(image, frame), poses[n], frame, eddy=prior)
 
     return list(pool.map(aligned, range(len(poses))))
+
+
+def poses_of(estimate: MotionEstimate, frame: Frame) -> list[Pose]:
+    """Return the poses that an estimate was made from.
+
+    Parameters
+    ----------
+    estimate : MotionEstimate
+        Of the series.
+    frame : Frame
+        Its grid; the poses are about its centre.
+
+    Returns
+    -------
+    list of Pose
+        One per volume.
+    """
+    poses = []
+    for matrix, rigid, eddy in zip(estimate.affines, estimate.rigid, estimate.eddy, strict=True):
+        pose = Pose(rotation=rigid[:3, :3], translation=np.zeros(3), eddy=eddy)
+        moved = matrix[:3, :3] @ frame.centre + matrix[:3, 3] - frame.centre
+        translation = np.linalg.solve(eddy_matrix(pose, frame), moved)
+        poses.append(replace(pose, translation=translation))
+    return poses
 
 
 def _summary(poses: list[Pose], frame: Frame, shifts: Array) -> MotionEstimate:

@@ -109,9 +109,78 @@ def replace_dropped_slices(
         if (found == outliers).all():
             break
         outliers = found
-    judged = np.isfinite(z_scores)
     replaced = _replaced(slices, (bvals, bvecs), outliers, floor)
-    weights = np.broadcast_to(np.where(outliers, 0.0, 1.0), slices.shape)
+    return _found(replaced, outliers, z_scores, slice_axis)
+
+
+def replace_against(
+    data: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    *,
+    bvals: Array,
+    mask: NDArray[np.bool_],
+    slice_axis: int = 2,
+    threshold: float = 4.0,
+) -> SliceOutliers:
+    """Find and replace dropped slices by predictions that know where the head was.
+
+    Parameters
+    ----------
+    data : array (X, Y, Z, N)
+        Diffusion volumes as acquired.
+    predicted : array (X, Y, Z, N)
+        What each of them should look like in its own pose, foretold by the others of its shell.
+    bvals : array (N,)
+        b-values [s/mm2].
+    mask : array (X, Y, Z) of bool
+        Head or brain.
+    slice_axis : {0, 1, 2}
+        Voxel axis along which slices were acquired.
+    threshold : float
+        As in :func:`replace_dropped_slices`.
+
+    Returns
+    -------
+    SliceOutliers
+        Replaced series, weights and the slices found.
+
+    Raises
+    ------
+    InputError
+        As :func:`replace_dropped_slices`.
+    """
+    data = np.asarray(data)
+    _check(data, bvals, np.zeros((len(bvals), 3)), mask, slice_axis, threshold)
+    slices, foretold = (np.moveaxis(image, slice_axis, 2) for image in (data, predicted))
+    inside = np.moveaxis(np.asarray(mask, dtype=bool), slice_axis, 2)
+    core = ndimage.binary_erosion(inside)
+    floor = _FLOOR * max(float(np.median(slices[inside])), 1e-6)
+    ratios = np.full((slices.shape[2], len(bvals)), np.nan)
+    for k in np.flatnonzero(core.sum(axis=(0, 1)) >= _MIN_VOXELS):
+        measured, expected = (
+            np.maximum(image[:, :, k][core[:, :, k]], floor) for image in (slices, foretold)
+        )
+        # where the head left the field of view there is nothing to compare
+        shown = np.where(expected > floor, measured / expected, np.nan)
+        known = np.isfinite(shown).sum(axis=0) >= _MIN_VOXELS
+        ratios[k, known] = np.log(np.nanmedian(shown[:, known], axis=0))
+    ratios = _beside_neighbours(ratios)
+    outliers = np.zeros(ratios.shape, dtype=bool)
+    for _ in range(_MAX_ROUNDS):
+        z_scores = _robust_z(ratios, bvals, outliers)
+        found = (z_scores < -threshold) & (ratios < np.log(1 - _MIN_LOSS))
+        if (found == outliers).all():
+            break
+        outliers = found
+    replaced = np.where(outliers, foretold, slices).astype(np.float32)
+    return _found(replaced, outliers, z_scores, slice_axis)
+
+
+def _found(
+    replaced: NDArray[np.float32], outliers: NDArray[np.bool_], z_scores: Array, slice_axis: int
+) -> SliceOutliers:
+    judged = np.isfinite(z_scores)
+    weights = np.broadcast_to(np.where(outliers, 0.0, 1.0), replaced.shape)
     return SliceOutliers(
         data=np.ascontiguousarray(np.moveaxis(replaced, 2, slice_axis)),
         weights=np.moveaxis(weights, 2, slice_axis),

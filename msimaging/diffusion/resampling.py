@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from msimaging.diffusion.alignment import moved_grid, within
+from msimaging.diffusion.prediction import prediction_matrix
 from msimaging.errors import Finding, InputError
 
 Array = NDArray[np.float64]
@@ -96,6 +97,58 @@ def apply_motion_to_weights(
     axis = 0 if phase_encoding_axis is None else phase_encoding_axis
     shift = _voxel_shift(displacement, affine, axis, weights.shape[:3])
     return _resample_all(weights, affine, affines, shift, axis, 1, n_threads)
+
+
+def foretell_in_place(
+    data: NDArray[np.floating],
+    *,
+    bvals: Array,
+    bvecs_ras: Array,
+    affine: Array,
+    affines: Array,
+    floor: float,
+) -> NDArray[np.float32]:
+    """Say what each volume should look like where the head was when it was acquired.
+
+    Parameters
+    ----------
+    data : array (X, Y, Z, N)
+        Diffusion volumes as acquired.
+    bvals : array (N,)
+        b-values [s/mm2].
+    bvecs_ras : array (N, 3)
+        Unit gradient directions as the head saw them.
+    affine : array (4, 4)
+        Voxel to RAS mm.
+    affines : array (N, 4, 4)
+        Reference-to-volume transforms, RAS mm.
+    floor : float
+        Signals below are lifted to this value before the logarithm.
+
+    Returns
+    -------
+    array (X, Y, Z, N) of float32
+        Foretold by the other volumes of the shell, each in its own pose; 0 where none imaged it,
+        and in volumes that no other foretells.
+
+    Raises
+    ------
+    InputError
+        As in :func:`apply_motion`.
+    """
+    aligned = apply_motion(data, affine=affine, affines=affines)
+    imaged = (aligned != 0).all(axis=-1)
+    logs = np.log(np.maximum(aligned, np.float32(floor), out=aligned), out=aligned)
+    matrix = prediction_matrix(bvals, bvecs_ras).astype(np.float32)
+    to_voxel, foretold = np.linalg.inv(affine), np.zeros_like(logs)
+    for n in np.flatnonzero(np.diag(matrix) == 0):
+        weights = matrix[n]
+        image = np.where(imaged, np.exp(logs @ weights), 0)
+        back = moved_grid(to_voxel @ np.linalg.inv(affines[n]) @ affine, data.shape[:3])
+        moved = ndimage.map_coordinates(image, back, order=3, mode="mirror")
+        shown = np.maximum(moved, 0) * within(back, data.shape[:3])
+        foretold[..., n] = shown / np.linalg.det(affines[n][:3, :3])
+    return foretold
 
 
 def _resample_all(  # noqa: PLR0917  # private, shared by the two above

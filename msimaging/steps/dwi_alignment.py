@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,14 @@ from numpy.typing import NDArray
 
 from msimaging.diffusion.alignment import moved_grid, within
 from msimaging.diffusion.masks import brain_mask
-from msimaging.diffusion.motion import estimate_motion, rotate_bvecs
+from msimaging.diffusion.motion import MotionEstimate, estimate_motion, rotate_bvecs
+from msimaging.diffusion.outliers import replace_against
 from msimaging.diffusion.polarity import estimate_field_between
-from msimaging.diffusion.resampling import apply_motion, apply_motion_to_weights
+from msimaging.diffusion.resampling import (
+    apply_motion,
+    apply_motion_to_weights,
+    foretell_in_place,
+)
 from msimaging.diffusion.table_rules import B0_THRESHOLD
 from msimaging.steps.dwi_series import (
     SWITCHED_OFF,
@@ -21,8 +27,12 @@ from msimaging.steps.dwi_series import (
     Floats,
     Series,
     phase_encoding_axis,
+    slice_axis,
+    told_drops,
 )
 from msimaging.volumes import Volume
+
+_FLOOR = 1e-3  # of the median signal: keeps logarithms finite
 
 
 def in_place(
@@ -47,7 +57,10 @@ def in_place(
         With new data, mask, b-vectors and weights where anything was asked for.
     """
     axis, known = phase_encoding_axis(acquisition)
-    series = _with_motion(series, axis, known) if asked.motion else _unmoved(series)
+    if asked.motion:
+        series = _with_motion(series, axis, known, slice_axis(acquisition))
+    else:
+        series = series.with_told("HeadMotionCorrected", SWITCHED_OFF)
     if opposite is None:
         why = f"no: {asked.why_distorted}"
         series = series.with_told("SusceptibilityDistortionCorrected", why)
@@ -58,24 +71,45 @@ def in_place(
     return _resampled(series, axis)
 
 
-def _unmoved(series: Series) -> Series:
-    return series.with_told("HeadMotionCorrected", SWITCHED_OFF)
-
-
-def _with_motion(series: Series, axis: int, known: str) -> Series:
-    motion = estimate_motion(
-        series.data,
+def _with_motion(series: Series, axis: int, known: str, slices: int) -> Series:
+    estimate = partial(
+        estimate_motion,
         bvals=series.bvals,
         bvecs_ras=series.bvecs_ras,
         affine=series.affine,
         mask=series.mask,
         phase_encoding_axis=axis,
     )
+    motion = estimate(series.data)
+    if series.measured is not None:
+        series = _judged_again(series, series.measured, motion, slices)
+        if series.dropped is not None and series.dropped.outliers.any():
+            motion = estimate(series.data, start=motion)
     text = (
         "yes: rigid, with linear eddy-current distortion along voxel axis "
         f"{'ijk'[axis]} ({known}); one resampling by cubic B-splines, b-vectors rotated"
     )
     return replace(series, motion=motion).with_told("HeadMotionCorrected", text)
+
+
+def _judged_again(
+    series: Series, measured: NDArray[np.float32], motion: MotionEstimate, slices: int
+) -> Series:
+    """Look for dropped slices again, now that each can be foretold where the head was."""
+    foretold = foretell_in_place(
+        series.data,
+        bvals=series.bvals,
+        bvecs_ras=rotate_bvecs(series.bvecs_ras, motion.rigid),
+        affine=series.affine,
+        affines=motion.affines,
+        floor=_FLOOR * float(np.median(measured[series.mask])),
+    )
+    found = replace_against(
+        measured, foretold, bvals=series.bvals, mask=series.mask, slice_axis=slices
+    )
+    return replace(series, data=found.data, dropped=found, measured=None).with_told(
+        "DroppedSlicesReplaced", told_drops(found)
+    )
 
 
 def _affines(series: Series) -> Floats:

@@ -27,6 +27,7 @@ from msimaging.steps.dwi_series import (
     Series,
     phase_encoding_axis,
     slice_axis,
+    told_drops,
 )
 from msimaging.volumes import Volume
 
@@ -144,15 +145,8 @@ def _without_drops(series: Series, axis: int) -> Series:
         mask=series.mask,
         slice_axis=axis,
     )
-    text = (
-        f"yes: {found.outliers.sum()} slices replaced by the prediction from the other volumes "
-        f"of their shell, {100 * found.share:.2f} % of those judged"
-    )
-    return replace(
-        series,
-        data=found.data,
-        dropped=found,
-        told={**series.told, "DroppedSlicesReplaced": text},
+    return replace(series, data=found.data, dropped=found, measured=series.data).with_told(
+        "DroppedSlicesReplaced", told_drops(found)
     )
 
 

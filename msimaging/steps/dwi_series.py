@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msimaging.diffusion.motion import MotionEstimate
+from msimaging.diffusion.orientation import OrientationCheck
 from msimaging.diffusion.outliers import SliceOutliers
 from msimaging.diffusion.polarity import FieldEstimate
 from msimaging.diffusion.table_rules import B0_THRESHOLD
@@ -60,6 +61,8 @@ class Series:
         Voxel indices to RAS mm.
     mask : (X, Y, Z) ndarray of bool
         Brain.
+    measured : (X, Y, Z, N) ndarray or None
+        Signal with its dropped slices, None where these were not looked for.
     sigma : (X, Y, Z) ndarray or None
         Standard deviation of the noise before denoising.
     dropped, motion, bias_field
@@ -68,6 +71,8 @@ class Series:
         Trust in each sample, 0 where a dropped slice was replaced; None where all count fully.
     field : FieldEstimate or None
         Susceptibility displacement, None where it was not corrected.
+    orientation : OrientationCheck or None
+        How well each of the 24 tables fits the images as acquired.
     uncovered_voxels : int
         Voxels taken out of the mask because head motion carried them out of some volume.
     negative_samples : int
@@ -81,12 +86,14 @@ class Series:
     bvecs_ras: Floats
     affine: Floats
     mask: NDArray[np.bool_]
+    measured: NDArray[np.float32] | None = None
     sigma: Floats | None = None
     dropped: SliceOutliers | None = None
     motion: MotionEstimate | None = None
     bias_field: Floats | None = None
     weights: NDArray[np.floating[Any]] | None = None
     field: FieldEstimate | None = None
+    orientation: OrientationCheck | None = None
     uncovered_voxels: int = 0
     negative_samples: int = 0
     told: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -136,3 +143,11 @@ def weights_in_percent(series: Series) -> NDArray[np.uint8]:
     if series.weights is None:
         return np.full(series.data.shape, 100, dtype=np.uint8)
     return np.asarray(np.rint(100 * series.weights), dtype=np.uint8)
+
+
+def told_drops(found: SliceOutliers) -> str:
+    """Return what the sidecar says of dropped slices."""
+    return (
+        f"yes: {found.outliers.sum()} slices replaced by the prediction from the other volumes "
+        f"of their shell, {100 * found.share:.2f} % of those judged; they weigh nothing in the fit"
+    )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from msimaging.diffusion.gradients import (
@@ -34,6 +35,12 @@ from msimaging.volumes import Volume, read_volume
 
 #: What happens when other axes of the b-vectors fit the images clearly better.
 Gradients = Literal["stop", "accept", "correct"]
+ORIENTATION_COLUMNS = {
+    "table": "Which components of the file's b-vectors are taken, and with which sign.",
+    "score": "Coherence of fibres from voxel to voxel under this table, 0 to 1.",
+    "given": "Whether this is the table as it was read.",
+    "best": "Whether no other table makes fibres more coherent.",
+}
 _AS_GIVEN = np.eye(3, dtype=np.int64)
 _Table = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -65,6 +72,7 @@ def read_series(image: str, bval: str, bvec: str, gradients: Gradients) -> Serie
         *check_gradients(volume.data, *table, volume.affine, where=image),
     ]
     told, transform = "yes: axes used as given, nothing fits the images better", _AS_GIVEN
+    axes: OrientationCheck | None = None
     errors = [finding for finding in findings if finding.severity == "error"]
     if gradients != "stop" and len(errors) == 1 and _can_be_fitted(volume, table):
         axes = _orientation(volume, table)
@@ -72,6 +80,7 @@ def read_series(image: str, bval: str, bvec: str, gradients: Gradients) -> Serie
             allowed, told, transform = _allowed(errors[0], axes, gradients)
             findings[findings.index(errors[0])] = allowed
     report(raise_on_errors(findings))
+    axes = axes or _orientation(volume, table)
     bvals, bvecs_fsl = standard_table(*table)
     return Series(
         data=volume.data,
@@ -80,6 +89,7 @@ def read_series(image: str, bval: str, bvec: str, gradients: Gradients) -> Serie
         affine=volume.affine,
         mask=_first_mask(volume, bvals),
         told={"GradientTableChecked": told},
+        orientation=axes,
     )
 
 
@@ -123,3 +133,26 @@ def _allowed(
         told = f"accepted as given, although {better} fits the images better ({evidence})"
         transform = _AS_GIVEN
     return dataclasses.replace(fault, severity="warning", remedy=remedy), told, transform
+
+
+def orientation_table(axes: OrientationCheck) -> pd.DataFrame:
+    """List how well each of the 24 distinguishable tables fits the images.
+
+    Parameters
+    ----------
+    axes : OrientationCheck
+        Of the table as it was read.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `ORIENTATION_COLUMNS`; the table as it was read comes first.
+    """
+    return pd.DataFrame(
+        {
+            "table": [describe_transform(transform) for transform in axes.transforms],
+            "score": axes.scores,
+            "given": [number == 0 for number in range(len(axes.scores))],
+            "best": [number == axes.best for number in range(len(axes.scores))],
+        }
+    )

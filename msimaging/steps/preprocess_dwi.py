@@ -16,7 +16,12 @@ from msimaging.steps.dwi_quality import (
     quality_table,
 )
 from msimaging.steps.dwi_series import Corrections, weights_in_percent
-from msimaging.steps.gradient_gate import Gradients, read_series
+from msimaging.steps.gradient_gate import (
+    ORIENTATION_COLUMNS,
+    Gradients,
+    orientation_table,
+    read_series,
+)
 from msimaging.steps.opposite_polarity import read_opposite
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
@@ -45,6 +50,7 @@ def preprocess_dwi(
     out_weights: str,
     out_quality: str,
     out_confounds: str,
+    out_orientation: str,
 ) -> None:
     """Check a diffusion series, correct it, find the brain, and tell how good the series is.
 
@@ -71,6 +77,8 @@ def preprocess_dwi(
         Trust in each sample: 0 in replaced slices, else 1.
     out_quality, out_confounds : str
         QC numbers, and head motion per volume.
+    out_orientation : str
+        How well each of the 24 tables of b-vectors fits the images.
 
     Raises
     ------
@@ -98,6 +106,8 @@ def preprocess_dwi(
     write_volume(out_weights, weights_in_percent(series), series.affine)
     write_table(out_quality, quality_table(raw, series))
     write_table(out_confounds, confounds_table(series))
+    if raw.orientation is not None:
+        write_table(out_orientation, orientation_table(raw.orientation))
     sources = [image, bval, bvec, *sidecars, *opposite]
     described = {**acquisition, **series.told}
     text = "Diffusion-weighted series that the tensor is fitted to."
@@ -109,5 +119,7 @@ def preprocess_dwi(
     describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
     describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
+    text = "Coherence of fibres under each of the 24 distinguishable tables of b-vectors."
+    describe(out_orientation, text, sources=sources, columns=ORIENTATION_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."
     describe(out_confounds, text, sources=sources, columns=CONFOUND_COLUMNS)

@@ -40,30 +40,36 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "bids"
 SERIES = ("acq-ax20_dir-PA", "acq-ortho_dir-PA", "acq-ortho_dir-AP")
 MEASURES = ("fa", "md", "rd")
 NOTHING = Corrections(denoise="none", unring="none", outliers=False, motion=False, bias=False)
-STEPS = (
-    {"denoise": "mppca"},
-    {"unring": "auto"},
-    {"outliers": True},
-    {"motion": True},
-    {"bias": True},
-)
+DISTORTION = "+ distortion"
+# the ortho series of a visit are each other's opposite polarity; ax20 is oblique to both
+OPPOSITE = {"acq-ortho_dir-PA": "acq-ortho_dir-AP", "acq-ortho_dir-AP": "acq-ortho_dir-PA"}
 # a region that a scan covers less is left out
 LEAST_COVERAGE = 0.9
 
 
-def variants(*, with_bias=True):
-    """Name and corrections: none, cumulative in the pipeline's order, and two more.
+def variants(names=()):
+    """Name and corrections: none, each group alone, and added in the order of the pipeline."""
+    denoised = replace(NOTHING, denoise="mppca")
+    found = {
+        "none": NOTHING,
+        "denoise": denoised,
+        "motion": replace(NOTHING, motion=True, outliers=True),
+        "denoise + motion": replace(denoised, motion=True, outliers=True),
+        f"motion {DISTORTION}": replace(NOTHING, motion=True, outliers=True),
+        f"denoise + motion {DISTORTION}": replace(denoised, motion=True, outliers=True),
+        f"denoise + unring + motion {DISTORTION}": replace(
+            denoised, unring="auto", motion=True, outliers=True
+        ),
+    }
+    return {name: asked for name, asked in found.items() if not names or name in names}
 
-    The bias field is a common factor of all volumes, slow to estimate, and may be left out.
-    """
-    found = {"none": NOTHING}
-    asked = NOTHING
-    for step in STEPS:
-        asked = replace(asked, **step)
-        found["+ " + next(iter(step))] = asked
-    found["only motion"] = replace(NOTHING, motion=True)
-    found["all but unring"] = replace(asked, unring="none", bias=False)
-    return {name: asked for name, asked in found.items() if with_bias or not asked.bias}
+
+def opposite_of(visit, name, variant):
+    """Return the b=0 of the other polarity where a variant uses it and there is one."""
+    if DISTORTION not in variant or name not in OPPOSITE:
+        return None
+    other, _ = raw_scan(visit, OPPOSITE[name])
+    return Volume(data=other.mean_b0, affine=other.affine)
 
 
 def raw_scan(visit, name):
@@ -158,24 +164,48 @@ def repeats(visits, *, own_space, tried):
         carried = None
         for variant, asked in tried.items():
             started = time.process_time()
-            corrected = [correct_series(series, asked, fields) for series, fields in scans]
+            corrected = [
+                correct_series(series, asked, fields, opposite_of(visit, name, variant))
+                for name, (series, fields) in zip(SERIES, scans, strict=True)
+            ]
             seconds[variant] = (time.process_time() - started) / len(scans)
             maps = [maps_of(series) for series in corrected]
-            if carried is None or own_space:
+            brain = [np.median(m["fa"][c.mask]) for m, c in zip(maps, corrected, strict=True)]
+            # distortion moves what the regions lie on, so they are carried anew
+            if carried is None or own_space or DISTORTION in variant:
                 with tempfile.TemporaryDirectory() as folder:
                     carried, indices = regions_of(corrected, maps, folder)
             for name, series, found, part in zip(SERIES, corrected, maps, carried, strict=True):
                 values = regional(series, found, part, indices)
                 rows.append(values.assign(variant=variant, visit=visit, series=name))
-            print(f"ses-{visit} {variant}: {seconds[variant]:.1f} s a series", flush=True)
+            said = ", ".join(f"{value:.3f}" for value in brain)
+            print(f"ses-{visit} {variant}: {seconds[variant]:.0f} s a series, median FA {said}")
     table = pd.concat(rows)
     order = list(tried)
     print("\nWithin-visit CoV, per cent, all three series (both polarities):")
     print(spread(table).loc[order, list(MEASURES)].round(3).to_string())
-    print("\nThe two series of one polarity:")
-    alike = table[table["series"].str.endswith("PA")]
-    print(spread(alike).loc[order, list(MEASURES)].round(3).to_string())
+    for title, names in (
+        ("The two series of one polarity", ("acq-ax20_dir-PA", "acq-ortho_dir-PA")),
+        ("The two of opposite polarity", ("acq-ortho_dir-PA", "acq-ortho_dir-AP")),
+    ):
+        print(f"\n{title}:")
+        pair = table[table["series"].isin(names)]
+        print(spread(pair).loc[order, list(MEASURES)].round(3).to_string())
+    if len(visits) > 1:
+        print("\nChange between the visits, median over regions of its size in per cent:")
+        print(between(table).loc[order, list(MEASURES)].round(3).to_string())
     return table
+
+
+def between(table):
+    """Size of the change of a region between two visits, per cent, median over regions."""
+    whole = table[table["coverage"] >= LEAST_COVERAGE]
+    keys = ["variant", "measure", "series", "index"]
+    values = whole.pivot_table("value", index=keys, columns="visit").dropna()
+    first, second = values.iloc[:, 0], values.iloc[:, 1]
+    change = 200 * ((second - first) / (second + first)).abs()
+    table = change.groupby(["variant", "measure"]).median().reset_index(name="change")
+    return table.pivot_table("change", index="variant", columns="measure")
 
 
 def phantom(motion_degrees, motion_mm, *, snr, dropped, tried):
@@ -243,13 +273,13 @@ def main():
     parser.add_argument("--visits", nargs="+", default=["01", "02"])
     parser.add_argument("--own-space", action="store_true", help="register each variant anew")
     parser.add_argument("--table", help="write the regional values to this file")
-    parser.add_argument("--bias", action="store_true", help="try the bias field, too")
+    parser.add_argument("--variants", nargs="+", default=[], help="names of what is tried")
     parser.add_argument("--degrees", type=float, default=3.0, help="size of the head's walk")
     parser.add_argument("--mm", type=float, default=3.0)
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--dropped", type=float, default=0.05, help="share of slices lost")
     asked = parser.parse_args()
-    tried = variants(with_bias=asked.bias)
+    tried = variants(asked.variants)
     if asked.what == "phantom":
         phantom(asked.degrees, asked.mm, snr=asked.snr, dropped=asked.dropped, tried=tried)
         return

@@ -11,6 +11,7 @@ rule preprocess_dwi:
         weights=output("dwi_weights"),
         quality=output("dwi_quality"),
         confounds=output("dwi_confounds"),
+        orientation=output("dwi_orientation"),
     log:
         log("preprocess_dwi", "sub", "ses"),
     benchmark:

@@ -25,4 +25,5 @@ with job_log(snakemake.log[0]):
         out_weights=snakemake.output.weights,
         out_quality=snakemake.output.quality,
         out_confounds=snakemake.output.confounds,
+        out_orientation=snakemake.output.orientation,
     )

@@ -7,8 +7,13 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from msimaging.diffusion.motion import estimate_motion, rotate_bvecs
-from msimaging.diffusion.resampling import apply_motion, apply_motion_to_weights
+from msimaging.diffusion.alignment import eddy_matrix, frame_of, transform
+from msimaging.diffusion.motion import estimate_motion, poses_of, rotate_bvecs
+from msimaging.diffusion.resampling import (
+    apply_motion,
+    apply_motion_to_weights,
+    foretell_in_place,
+)
 from msimaging.errors import InputError
 
 SHAPE, N_WEIGHTED, PE = (44, 48, 32), 30, 1
@@ -166,6 +171,36 @@ def test_weights_stay_weights():
     affines[0, 2, 3] = 0.5
     moved = apply_motion_to_weights(weights, affine=np.eye(4), affines=affines)
     np.testing.assert_allclose(moved[4, 4, :6, 0], [1, 1, 0.5, 0.5, 1, 1])
+
+
+def test_each_volume_is_foretold_where_the_head_was():
+    rng = np.random.default_rng(2)
+    bvecs = rng.normal(size=(13, 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1)[:, None]
+    bvecs[0] = 0
+    bvals = np.r_[0.0, np.full(12, 1000.0)]
+    image = ndimage.gaussian_filter(rng.random((20, 20, 20)), 2) + 1
+    series = image[..., None] * np.exp(-bvals * (4e-4 + 8e-4 * bvecs[:, 0] ** 2))
+    affines = np.tile(np.eye(4), (13, 1, 1))
+    affines[7, 0, 3] = 2.0  # voxels of one mm
+    acquired = series.copy()
+    acquired[..., 7] = np.roll(series[..., 7], 2, axis=0)
+    acquired[9:12, ..., 7] *= 0.3  # what was lost there is foretold by the others
+    foretold = foretell_in_place(
+        acquired, bvals=bvals, bvecs_ras=bvecs, affine=np.eye(4), affines=affines, floor=1e-3
+    )
+    inner = (slice(4, 16),) * 3
+    expected = np.roll(series[..., 7], 2, axis=0)[inner]
+    np.testing.assert_allclose(foretold[(*inner, 7)], expected, rtol=2e-3)
+    assert (foretold[..., 0] == 0).all()
+
+
+def test_a_second_round_starts_where_the_first_ended(moved_head, estimate):
+    frame = frame_of(moved_head["data"], moved_head["affine"], moved_head["mask"].astype(bool), PE)
+    for pose, matrix in zip(poses_of(estimate, frame), estimate.affines, strict=True):
+        np.testing.assert_allclose(
+            transform(eddy_matrix(pose, frame), pose, frame), matrix, atol=1e-9
+        )
 
 
 def test_faults_are_told_together(moved_head):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from msimaging.diffusion.outliers import replace_dropped_slices
+from msimaging.diffusion.outliers import replace_against, replace_dropped_slices
 from msimaging.errors import InputError
 
 SHAPE, SIGMA = (24, 26, 18), 40.0
@@ -90,3 +90,19 @@ def test_faults_are_told_together(series):
             data, **dict(arguments, bvals=np.zeros(2), mask=data[..., 0] < 0), threshold=0.0
         )
     assert len(caught.value.findings) == 3
+
+
+def test_a_prediction_that_knows_the_pose_finds_the_same_and_no_false_ones(series):
+    data, truth, dropped, arguments = series
+    # a head that has moved two voxels: slices foretold elsewhere look dropped, these do not
+    moved = [np.roll(image, 2, axis=2) for image in (data, truth)]
+    foretold = moved[1].copy()
+    foretold[..., 0] = 0  # the only b=0 has no one to speak for it
+    mask = np.roll(arguments["mask"], 2, axis=2)
+    found = replace_against(moved[0], foretold, bvals=arguments["bvals"], mask=mask)
+    planted = np.roll(dropped, 2, axis=0)
+    np.testing.assert_array_equal(found.outliers, planted)
+    assert not np.isfinite(found.z_scores[:, 0]).any()
+    at = np.broadcast_to(planted, foretold.shape)
+    np.testing.assert_array_equal(found.data[at], foretold.astype(np.float32)[at])
+    np.testing.assert_array_equal(found.weights[at], 0)

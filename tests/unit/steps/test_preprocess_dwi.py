@@ -41,6 +41,7 @@ OUTPUTS = {
     "out_weights": "out_weights.nii.gz",
     "out_quality": "out_quality.tsv",
     "out_confounds": "out_confounds.tsv",
+    "out_orientation": "out_orientation.tsv",
 }
 MOVED_VOLUME, TURN, SHIFT = 9, (0.0, 0.0, 4.0), (1.0, -2.0, 0.0)
 
@@ -248,6 +249,10 @@ def test_a_wrong_table_is_replaced_by_the_better_one_when_corrected(
     assert np.allclose(same, still.bvals > 0, atol=1e-6)
     better = describe_transform(np.diag([1, 1, -1]))
     assert better in _told(tmp_path)["GradientTableChecked"]
+    scores = read_table(tmp_path / "out_orientation.tsv").set_index("table")["score"]
+    assert len(scores) == 24
+    assert scores.idxmax() == better
+    assert scores.index[0] == "(x, y, z)"
 
 
 def test_other_faults_stop_whatever_the_setting(
