@@ -148,6 +148,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         ),
         "region_slopes_figure": "figures/param-{param}_atlas-{atlas}_desc-slopes_regions.{ext}",
         "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
+        "agreement_figure": "figures/param-{param}_atlas-{atlas}_desc-agreement_regions.{ext}",
+        "network_blocks_figure": "figures/atlas-{atlas}_desc-blocks_connectivity.{ext}",
+        "glass_connectome_figure": "figures/atlas-{atlas}_desc-glass_connectivity.{ext}",
         # looked at on a screen only, by raters
         "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
         "comparison_picture": "figures/{sub}/{sub}_param-{param}_desc-{pair}_{view}.png",

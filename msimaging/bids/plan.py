@@ -192,10 +192,13 @@ class Plan(Selection):
             for param in self.settings["figures"]["measures"]:
                 found += self.formats("region_slopes_figure", atlas=atlas, param=param)
                 found += self.formats("forest_figure", atlas=atlas, param=param)
+                found += self.formats("agreement_figure", atlas=atlas, param=param)
         if self.pairs("dwi"):
             found += self.formats("detection_figure")
         for atlas in self.functional_atlases if self.pairs("bold") else ():
             found += self.formats("cohort_connectivity_figure", atlas=atlas)
+            found += self.formats("network_blocks_figure", atlas=atlas)
+            found += self.formats("glass_connectome_figure", atlas=atlas)
         return found
 
     def lesion_changes(self) -> list[str]:

@@ -194,6 +194,8 @@ def draw_bland_altman(
             axes.text(1.0, height, text, transform=place, ha="right", va="bottom", fontsize=6)
     unit = f" [{units}]" if units else ""
     axes.set(xlabel=f"Mean of both visits{unit}", ylabel=f"Follow-up − baseline{unit}")
+    axes.locator_params(axis="x", nbins=6)
+    axes.ticklabel_format(style="sci", scilimits=(-3, 4))
     return figure
 
 

@@ -10,12 +10,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from msimaging.figures.connectomes import caption_connectivity_change, draw_connectivity_change
+from msimaging.figures.connectomes import (
+    caption_connectivity_change,
+    caption_network_blocks,
+    draw_connectivity_change,
+    draw_network_blocks,
+)
+from msimaging.figures.glass import caption_glass_connectome, draw_glass_connectome
+from msimaging.figures.style import FigureStyle
 from msimaging.functional.connectivity import fisher_z
+from msimaging.parcellation import Parcellation
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.parcel_tables import read_matrix
 from msimaging.steps.pictures import figure_style, save_figure
 from msimaging.tables import read_json, sidecar_of
+
+#: Edges in a glass brain beyond which nothing can be told apart.
+_MOST_EDGES = 60
 
 
 def draw_patient_connectivity(
@@ -76,6 +87,8 @@ def draw_cohort_connectivity(
     confidence: float,
     style: Mapping[str, Any],
     out_figures: Sequence[str],
+    out_blocks: Sequence[str],
+    out_glass: Sequence[str],
 ) -> None:
     """Draw the mean over patients; the lower triangle shows edges whose interval excludes 0.
 
@@ -85,6 +98,8 @@ def draw_cohort_connectivity(
         Correlations of every pair of visits, in one order.
     atlas, own, confidence, style, out_figures
         As in `draw_patient_connectivity`.
+    out_blocks, out_glass : sequence of str
+        Every file of the figures of networks and of single edges in a glass brain.
     """
     pairs = list(zip(baselines, follow_ups, strict=True))
     used = [pair for pair in pairs if not any(_left_out(path) for path in pair)]
@@ -96,13 +111,11 @@ def draw_cohort_connectivity(
     if not used:
         before, after = np.full_like(before, np.nan), np.full_like(after, np.nan)
     differences = after - before
-    n = len(differences)
-    mean = differences.mean(axis=0)
-    beyond = np.zeros(mean.shape, dtype=bool)
-    if n > 1:
-        half = stats.t.ppf((1 + confidence) / 2, n - 1) * differences.std(axis=0, ddof=1)
-        with np.errstate(invalid="ignore"):
-            beyond = np.abs(mean) > half / np.sqrt(n)
+    mean, beyond = _mean_and_beyond(differences, confidence)
+    sources = [path for pair in shown for path in pair]
+    look, parcels = figure_style(style), _parcels(atlas, own)
+    _draw_blocks(differences, parcels, confidence, look=look, out=out_blocks, sources=sources)
+    _draw_glass(mean, beyond, named_atlas(atlas, own), look=look, out=out_glass, sources=sources)
     _draw(
         (before.mean(axis=0), after.mean(axis=0), mean),
         beyond,
@@ -118,6 +131,99 @@ def draw_cohort_connectivity(
 def _left_out(matrix: str) -> bool:
     """Tell whether a run is left out of statistics."""
     return bool(read_json(sidecar_of(matrix)).get("Excluded"))
+
+
+def _mean_and_beyond(
+    differences: NDArray[np.float64], confidence: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the mean over patients, and where its confidence interval excludes 0."""
+    n, mean = len(differences), differences.mean(axis=0)
+    if n < 2:
+        return mean, np.zeros(mean.shape, dtype=bool)
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * differences.std(axis=0, ddof=1)
+    with np.errstate(invalid="ignore"):
+        return mean, np.abs(mean) > half / np.sqrt(n)
+
+
+def _draw_blocks(
+    differences: NDArray[np.float64],
+    parcels: pd.DataFrame,
+    confidence: float,
+    *,
+    look: FigureStyle,
+    out: Sequence[str],
+    sources: Sequence[str],
+) -> None:
+    """Draw the mean change within and between networks."""
+    names = list(dict.fromkeys(parcels["network"]))
+    members = [np.flatnonzero(parcels["network"] == name) for name in names]
+    off_diagonal = ~np.eye(len(parcels), dtype=bool)
+    blocks = np.full((len(differences), len(names), len(names)), np.nan)
+    for row, first in enumerate(members):
+        for column, second in enumerate(members):
+            inside = off_diagonal[np.ix_(first, second)]
+            edges = differences[:, first[:, None], second][:, inside]
+            known = np.isfinite(edges).all(axis=0)
+            if known.any():
+                blocks[:, row, column] = edges[:, known].mean(axis=1)
+    mean, beyond = _mean_and_beyond(blocks, confidence)
+    told: dict[str, Any] = {"names": names, "interval_excludes_zero": beyond, "units": "Fisher z"}
+    first, second = np.triu_indices(len(names))
+    data = pd.DataFrame(
+        {
+            "network_a": np.array(names)[first],
+            "network_b": np.array(names)[second],
+            "change": mean[first, second],
+            "interval_excludes_zero": beyond[first, second].astype(int),
+        }
+    )
+    save_figure(
+        draw_network_blocks(mean, **told, style=look),
+        out,
+        data=data,
+        caption=caption_network_blocks(mean, **told, n_patients=len(differences)),
+        sources=sources,
+        style=look,
+    )
+
+
+def _draw_glass(
+    mean: NDArray[np.float64],
+    beyond: NDArray[np.bool_],
+    atlas: Parcellation,
+    *,
+    look: FigureStyle,
+    out: Sequence[str],
+    sources: Sequence[str],
+) -> None:
+    """Draw the largest changes whose interval excludes 0 as edges in a glass brain."""
+    upper = np.triu(beyond & np.isfinite(mean), k=1)
+    sizes = np.sort(np.abs(mean[upper]))[::-1]
+    least = sizes[_MOST_EDGES - 1] if sizes.size > _MOST_EDGES else 0.0
+    shown = upper & (np.abs(np.nan_to_num(mean)) >= least)
+    limit = float(sizes[0]) if sizes.size else 0.5
+    places = atlas.table[["x", "y", "z"]].to_numpy(dtype=float)
+    first, second = np.nonzero(shown)
+    names = np.array(atlas.names)
+    caption = caption_glass_connectome(shown=shown | shown.T, limit=limit, units="Fisher z")
+    save_figure(
+        draw_glass_connectome(
+            np.where(shown | shown.T, mean, 0.0),
+            places,
+            shown=shown | shown.T,
+            limit=limit,
+            units="Fisher z",
+            style=look,
+        ),
+        out,
+        data=pd.DataFrame(
+            {"node_a": names[first], "node_b": names[second], "change": mean[first, second]}
+        ),
+        caption=f"{caption} Shown are the largest of {int(upper.sum())} mean changes whose "
+        "interval, not corrected for the number of edges, excludes 0.",
+        sources=sources,
+        style=look,
+    )
 
 
 def _parcels(atlas: str, own: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

@@ -9,8 +9,10 @@ import pandas as pd
 
 from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.figures.cohort import (
+    caption_bland_altman,
     caption_forest,
     caption_region_slopes,
+    draw_bland_altman,
     draw_forest,
     draw_region_slopes,
 )
@@ -27,6 +29,7 @@ def draw_regions(
     style: Mapping[str, Any],
     out_slopes: Sequence[str],
     out_forest: Sequence[str],
+    out_agreement: Sequence[str],
 ) -> None:
     """Draw one measure over the regions of one atlas.
 
@@ -38,7 +41,7 @@ def draw_regions(
         What is drawn.
     style : mapping
         ``figures.style`` of the settings.
-    out_slopes, out_forest : sequence of str
+    out_slopes, out_forest, out_agreement : sequence of str
         Every file of each figure.
     """
     units = SCALAR_METRICS[measure].units
@@ -51,6 +54,19 @@ def draw_regions(
         out_slopes,
         data=shown,
         caption=caption_region_slopes(shown, units=units),
+        sources=[changes],
+        style=look,
+    )
+    middle, spread = float(shown["change"].mean()), float(shown["change"].std())
+    lines: dict[str, Any] = {
+        "bias": middle,
+        "limits": (middle - 1.96 * spread, middle + 1.96 * spread),
+    }
+    save_figure(
+        draw_bland_altman(shown, **lines, units=units, style=look),
+        out_agreement,
+        data=shown,
+        caption=caption_bland_altman(shown, **lines, units=units),
         sources=[changes],
         style=look,
     )

@@ -92,6 +92,12 @@ rule draw_regions:
             {"figure": "{param} forest, {atlas}"},
             caption="forest",
         ),
+        agreement=drawn(
+            "agreement_figure",
+            "Cohort",
+            {"figure": "{param} agreement, {atlas}"},
+            caption="agreement",
+        ),
     log:
         log("draw_regions", "atlas", "param"),
     benchmark:
@@ -143,6 +149,18 @@ rule draw_cohort_connectivity:
             "Cohort",
             {"figure": "connectivity, {atlas}"},
             caption="figures",
+        ),
+        blocks=drawn(
+            "network_blocks_figure",
+            "Cohort",
+            {"figure": "networks, {atlas}"},
+            caption="blocks",
+        ),
+        glass=drawn(
+            "glass_connectome_figure",
+            "Cohort",
+            {"figure": "glass brain, {atlas}"},
+            caption="glass",
         ),
     log:
         log("draw_cohort_connectivity", "atlas"),

@@ -12,4 +12,6 @@ with job_log(snakemake.log[0]):
         confidence=snakemake.params.confidence,
         style=snakemake.params.style,
         out_figures=snakemake.output.figures,
+        out_blocks=snakemake.output.blocks,
+        out_glass=snakemake.output.glass,
     )

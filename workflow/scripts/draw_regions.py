@@ -12,4 +12,5 @@ with job_log(snakemake.log[0]):
         style=snakemake.params.style,
         out_slopes=snakemake.output.slopes,
         out_forest=snakemake.output.forest,
+        out_agreement=snakemake.output.agreement,
     )
