@@ -84,7 +84,9 @@ def model_sections(results: pd.DataFrame, notes: pd.DataFrame) -> Iterable[Secti
         Estimates with their intervals stand before the tests.
     """
     for model, rows in results.groupby("model", sort=False):
-        told = notes[notes["model"] == model] if len(notes) else notes
+        # a declared model has a row for each thing it asked: "name: what was asked"
+        name = str(model).partition(":")[0]
+        told = notes[notes["model"] == name] if len(notes) else notes
         sentences = [f"{row['topic']}: {row['sentence']}" for row in told.to_dict("records")]
         uncontrolled = rows["flags"].astype(str).str.contains("uncontrolled").any()
         if uncontrolled:
