@@ -279,8 +279,10 @@ def _largest(there: np.ndarray[Any, Any], again: np.ndarray[Any, Any]) -> str:
     unequal = ~((there == again) | (np.isnan(there) & np.isnan(again)))
     if not unequal.any():
         return "the same numbers in other bytes"
-    largest = np.nanmax(np.abs(there - again)[unequal])
-    return f"{unequal.sum()} of {unequal.size} numbers differ, by up to {largest:.3g}"
+    told = f"{unequal.sum()} of {unequal.size} numbers differ"
+    differences = np.abs(there - again)[unequal]
+    known = differences[np.isfinite(differences)]
+    return f"{told}, by up to {known.max():.3g}" if known.size else f"{told}: missing in one"
 
 
 def _fields(there: Mapping[str, Any], again: Mapping[str, Any]) -> str:

@@ -362,6 +362,31 @@ def test_a_thousand_visits_are_planned_in_twenty_seconds(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.alone
+def test_two_thousand_patients_with_three_visits_are_indexed_in_half_a_minute(
+    tmp_path: Path,
+) -> None:
+    names = ("dwi/{}_dwi", "func/{}_task-rest_bold", "anat/{}_T1w")
+    for patient in range(2000):
+        for month in ("m00", "m06", "m12"):
+            folder = tmp_path / "bids" / f"sub-{patient:04d}" / f"ses-{month}"
+            for name in names:
+                stem = folder / name.format(f"sub-{patient:04d}_ses-{month}")
+                stem.parent.mkdir(parents=True)
+                for end in (".nii.gz", ".json", *(() if "dwi" not in name else (".bval", ".bvec"))):
+                    Path(f"{stem}{end}").touch()
+    command = [sys.executable, "-m", "msimaging", "index", tmp_path / "bids", tmp_path / "study"]
+    wall, processor = seconds_of(
+        lambda: subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    )
+    print(f"index of 6000 visits: {wall:.1f} s, processor {processor:.1f} s")
+    lines = (tmp_path / "study" / "visits.tsv").read_text().splitlines()
+    assert len(lines) == 6001
+    assert lines[-1].count(".nii.gz") == 3
+    assert processor < 30
+
+
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_job_costs_less_than_half_a_second_beyond_its_work(tmp_path: Path) -> None:
     """A light job in Snakemake, less the planning, less the same step in a bare Python."""
     study = both(tmp_path).write()
