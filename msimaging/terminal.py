@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # reading DICOM is imported by the verb that needs it
     from msimaging.study.forecast import Forecast
     from msimaging.study.ingest import IngestReport
 
+#: Lines of one kind that are shown before the others are counted.
+_MOST = 20
 _out = Console(soft_wrap=True, highlight=False)
 
 
@@ -61,7 +63,7 @@ def _cell(text: str, pipelines: Mapping[str, str]) -> str:
     return {0: "-", 1: pipelines.get(text, "yes")}.get(count, f"{count}: choose")
 
 
-def _some(names: Sequence[str], most: int = 20) -> str:
+def _some(names: Sequence[str], most: int = _MOST) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -151,8 +153,10 @@ def print_stale(outdated: Iterable[str]) -> None:
     counts = Counter(owner_of(path) for path in outdated)
     if counts:
         print(f"stale, and computed again by the next run: {counts.total()} results of")
-    for name, count in counts.items():
+    for name, count in list(counts.items())[:_MOST]:
         print(f"  {name}: {count}")
+    if len(counts) > _MOST:
+        print(f"  and {len(counts) - _MOST} more visits and patients")
 
 
 def print_report(report: StudyReport) -> None:

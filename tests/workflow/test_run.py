@@ -27,6 +27,9 @@ from derivative_folders import (
 
 from msimaging.bids.rows import read_rows
 from msimaging.phantom import simulate_trial
+from msimaging.provenance import file_digest
+from msimaging.study.outdated import planned_files
+from msimaging.study.verify import _recompute
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +51,7 @@ COARSE = {
     "functional__min_minutes": 1,
     "functional__min_volumes": 30,
     "figures__formats": ["png"],
+    "notify__command": 'cat > "$MSIMAGING_STUDY/mail.txt"',
 }
 LATER = {"sub-02": ["ses-month12"], "sub-03": ["ses-month06", "ses-month12"]}
 
@@ -198,6 +202,72 @@ def test_an_unpaired_patient_is_named_and_processed(study: Path, msimaging: Call
     unpaired = {(e["step"], e["participant_id"]) for e in entries if e["state"] == "unpaired"}
     assert unpaired == {("change of dwi", "sub-03"), ("change of bold", "sub-03")}
     assert {entry["state"] for entry in entries} == {"done", "unpaired"}
+
+
+def test_the_run_is_recorded_and_told(study: Path) -> None:
+    (path,) = (study / "runs").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record["ExitCode"] == 0
+    assert record["Jobs"]["fit_tensor"] == 5
+    assert record["Settings"]["spatial"]["map_resolution"] == 6
+    assert "visits.tsv" in record["TableDigests"]
+    scans = [name for name in record["InputDigests"] if name.endswith(".nii.gz")]
+    assert len(scans) == 10
+    mail = (study / "mail.txt").read_text()
+    assert "unpaired: change of dwi sub-03" in mail
+    assert mail.strip() in (study / "first_run.txt").read_text()
+
+
+def test_results_verify_and_what_was_cut_or_is_stale_does_not(
+    study: Path, msimaging: Callable
+) -> None:
+    clean = msimaging("verify", study, "--sample", 4, "--cores", 2, "--json")
+    told = json.loads(clean.stdout)
+    assert (clean.returncode, told["differences"]) == (0, [])
+    assert told["jobs"] == 4
+    assert told["files"] >= 4
+    assert told["digests"] > 100
+    image = next((study / DERIVATIVES).glob("sub-01/ses-*/dwi/*_param-fa_dwimap.nii.gz"))
+    bval = next((study.parent / "bids").glob("sub-02/ses-*/dwi/*.bval"))
+    content, times_of = image.read_bytes(), {path: path.stat() for path in (image, bval)}
+    image.write_bytes(content[:-100])
+    os.utime(image, ns=(times_of[image].st_atime_ns, times_of[image].st_mtime_ns))
+    os.utime(bval)
+    found = msimaging("verify", study, "--sample", 0, "--json")
+    image.write_bytes(content)
+    for path, state in times_of.items():
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert found.returncode == 1
+    kinds = Counter(one["kind"] for one in json.loads(found.stdout)["differences"])
+    by_path = {one["path"]: one["kind"] for one in json.loads(found.stdout)["differences"]}
+    assert by_path[image.relative_to(study).as_posix()] == "edited"
+    assert kinds["edited"] == 1
+    assert kinds["source changed"] >= 2
+    stale = {path for path, kind in by_path.items() if kind == "stale"}
+    assert any("/sub-02/" in path and path.endswith("desc-preproc_dwi.nii.gz") for path in stale)
+    assert not any("/sub-01/" in path for path in stale)
+
+
+def test_a_forged_result_with_a_fitting_digest_is_computed_otherwise(
+    study: Path, tmp_path: Path
+) -> None:
+    files = [f for f in planned_files(study) if f.rule == "change_connectivity"]
+    job = [file for file in files if file.log == files[0].log]
+    assert _recompute(study, job, tmp_path / "before")[1] == []
+    table = study / next(file.path for file in job if file.path.endswith("_relmat.tsv"))
+    sidecar = table.with_suffix(".json")
+    kept = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (table, sidecar)}
+    table.write_text(re.sub(r"\t0\.(\d)", r"\t0.9\1", table.read_text(), count=1))
+    record = json.loads(sidecar.read_text())
+    record["Digests"][table.name] = file_digest(table)
+    sidecar.write_text(json.dumps(record, indent=2) + "\n")
+    found = _recompute(study, job, tmp_path / "after")[1]
+    for path, (content, time_ns) in kept.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(time_ns, time_ns))
+    told = {one.path: one.told for one in found}
+    assert set(told) == {path.relative_to(study).as_posix() for path in kept}
+    assert "1 of " in told[table.relative_to(study).as_posix()]
 
 
 def test_a_second_run_does_nothing(study: Path, msimaging: Callable) -> None:
