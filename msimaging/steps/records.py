@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import resource
 import sys
 import time
@@ -18,6 +19,8 @@ from msimaging.errors import Finding, MsimagingError
 from msimaging.provenance import file_digest, version
 from msimaging.tables import sidecar_of, write_json
 
+#: Derivatives that are kept inside the raw dataset, such as lesion masks.
+_DERIVED = re.compile(r"/(derivatives/[^/]+)$")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -79,13 +82,16 @@ def source_uri(path: Path | str) -> str:
     'bids::sub-1/dwi/x.nii.gz'
     >>> source_uri("/data/trial/sub-1/ses-a/dwi/sub-1_ses-a_dwi.json")
     'bids:raw:sub-1/ses-a/dwi/sub-1_ses-a_dwi.json'
+    >>> source_uri("/data/trial/derivatives/lesions/sub-1/ses-a/dwi/x_mask.nii.gz")
+    'bids:raw:derivatives/lesions/sub-1/ses-a/dwi/x_mask.nii.gz'
     """
     text = str(path)
     _, inside, below = text.rpartition(f"{DERIVATIVES}/")
     if inside:
         return f"bids::{below}"
-    _, folder, scan = text.partition("/sub-")
-    return f"bids:raw:sub-{scan}" if folder else text
+    above, folder, scan = text.partition("/sub-")
+    derived = _DERIVED.search(above)
+    return f"bids:raw:{f'{derived[1]}/' if derived else ''}sub-{scan}" if folder else text
 
 
 @contextmanager

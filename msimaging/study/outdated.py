@@ -117,7 +117,7 @@ def planned_files(study: Path) -> list[PlannedFile]:
             path=row[0],
             rule=row[2],
             log="" if row[3] == "-" else row[3],
-            inputs=() if row[4] == "-" else tuple(row[4].split(",")),
+            inputs=tuple(name for name in row[4].split(",") if name not in {"", "-"}),
             status=row[6],
             pending=row[7] == "update pending",
         )

@@ -23,7 +23,7 @@ from nibabel.filebasedimages import ImageFileError
 from msimaging.bids.layout import DERIVATIVES
 from msimaging.errors import ComputationError
 from msimaging.provenance import file_digest
-from msimaging.settings import read_settings
+from msimaging.steps.records import source_uri
 from msimaging.study.outdated import PlannedFile, planned_files
 from msimaging.study.runner import RunOptions, snakemake_command
 from msimaging.tables import read_table, sidecar_of
@@ -105,7 +105,7 @@ def verify_study(
     if not any((study / file.path).exists() for file in files):
         message = f"{study} has no results yet; make them with: msimaging run {study}"
         raise ComputationError(message)
-    checked, differences = _against_records(study)
+    checked, differences = _against_records(study, files)
     differences += _against_plan(study, files)
     known = {difference.path for difference in differences}
     chosen = _sample(study, files, sample, seed)
@@ -125,9 +125,9 @@ def verify_study(
     )
 
 
-def _against_records(study: Path) -> tuple[int, list[Difference]]:
+def _against_records(study: Path, files: Iterable[PlannedFile]) -> tuple[int, list[Difference]]:
     """Compare the digest of every described result, and of its sources, with its sidecar."""
-    digests = _Digests(study)
+    digests = _Digests(study, files)
     checked, differences = 0, []
     for sidecar in sorted((study / DERIVATIVES).rglob("*.json")):
         record = _record(sidecar)
@@ -149,15 +149,16 @@ def _against_records(study: Path) -> tuple[int, list[Difference]]:
 class _Digests:
     """Digests of the study's files, each computed once."""
 
-    def __init__(self, study: Path) -> None:
+    def __init__(self, study: Path, files: Iterable[PlannedFile]) -> None:
         self._study = study
-        self._bids = Path(study, read_settings(study / "config.yaml")["bids_dir"])
+        # a scan's URI does not tell in which dataset it lies; the inputs of the jobs do
+        self._inputs = {source_uri(name): name for file in files for name in file.inputs}
         self._known: dict[str, str] = {}
 
     def path_of(self, uri: str) -> str:
-        if uri.startswith("bids:raw:"):
-            return str(self._bids / uri.removeprefix("bids:raw:"))
-        return f"{DERIVATIVES}/{uri.removeprefix('bids::')}" if uri.startswith("bids::") else uri
+        if uri.startswith("bids::"):
+            return f"{DERIVATIVES}/{uri.removeprefix('bids::')}"
+        return self._inputs.get(uri, uri)
 
     def of(self, path: str) -> str:
         if path not in self._known:
