@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from msimaging.bids.layout import output
 from msimaging.steps.records import describe
@@ -18,6 +19,7 @@ from msimaging.study.verify import (
     _sample,
     told_in_lines,
 )
+from msimaging.xfms import write_transform
 
 MAP = output("tensor_map", sub="sub-1", ses="ses-a", param="fa")
 REGIONS = output("tensor_regions", sub="sub-1", ses="ses-a", atlas="whitematter")
@@ -94,6 +96,22 @@ def test_the_way_in_which_two_results_differ_is_told(study: Path, tmp_path: Path
     assert "fields Seed" in str(_compared(study, "t.json", again / "t.json"))
     (study / MAP).write_bytes(b"cut")
     assert "cannot be read" in str(_compared(study, MAP, again / MAP))
+
+
+def test_a_transform_written_at_another_time_is_the_same_and_another_is_not(
+    tmp_path: Path,
+) -> None:
+    there, again = tmp_path / "there", tmp_path / "again"
+    for folder, shift, digest in ((there, 1.0, "a"), (again, 1.0, "b")):
+        folder.mkdir()
+        write_transform(folder / "x.h5", sitk.TranslationTransform(3, (shift, 0.0, 0.0)))
+        (folder / "x.json").write_text(json.dumps({"Seed": 1, "Digests": {"x.h5": digest}}))
+    assert _compared(there, "x.h5", again / "x.h5") is None
+    assert _compared(there, "x.json", again / "x.json") is None
+    write_transform(again / "x.h5", sitk.TranslationTransform(3, (1.5, 0.0, 0.0)))
+    (again / "x.json").write_text(json.dumps({"Seed": 2, "Digests": {"x.h5": "b"}}))
+    assert _compared(there, "x.h5", again / "x.h5") is not None
+    assert "Seed" in str(_compared(there, "x.json", again / "x.json"))
 
 
 def planned(path: str, rule: str, log: str, *, status: str = "ok", pending: bool = False):
