@@ -165,7 +165,7 @@ def compare(folder, options):
     costs = {"ours": {}, "theirs": {}}
     for repeat in range(options.repeats):
         turns = [("ours", "whole"), *(("ours", s) for s in STAGES)]
-        turns += [("theirs", s) for s in STAGES] if peers else []
+        turns += [("theirs", s) for s in PEERS] if peers else []
         for who, stage in turns if repeat % 2 == 0 else stages_reversed(turns):
             if who == "ours":
                 asked = STAGES if stage == "whole" else (stage,)
