@@ -1,12 +1,9 @@
-"""The cluster profiles on a real Slurm: whole runs, and jobs that are killed in the middle."""
+"""The cluster profiles on a real Slurm: whole runs, submissions that are shared, and failure."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,23 +40,6 @@ rule join:
         "joined.txt",
     shell:
         "cat {input} > {output}"
-"""
-# takes 900 MB at every attempt, and asks for more at each
-TOO_LARGE = """\
-rule all:
-    input:
-        "large.txt",
-
-
-rule large:
-    output:
-        "large.txt",
-    resources:
-        mem_mb=lambda wildcards, attempt: 600 * attempt**2,
-    shell:
-        "echo {resources.mem_mb} >> attempts.txt; "
-        "python -c 'import time; block = bytearray(900_000_000); time.sleep(4)'; "
-        "echo whole > {output}"
 """
 # slow at its first attempt only, so that there is time to do it harm
 SLOW_AT_FIRST = """\
@@ -168,50 +148,8 @@ def test_both_steps_of_a_visit_are_one_submission(study: Study) -> None:
     assert jobs[0] != jobs[2]
 
 
-def test_a_job_over_its_memory_is_tried_again_with_more(study: Study) -> None:
-    study.finish(study.start(TOO_LARGE))
-    assert study.text("attempts.txt").split() == ["600", "2400"]
-    assert study.text("large.txt").split() == ["whole"]
-
-
-def test_a_cancelled_job_is_tried_again(study: Study) -> None:
-    process = study.start(SLOW_AT_FIRST, "--config", "seconds=600")
-    study.slurm.wait(lambda: study.text("attempts.txt"), "first attempt")
-    study.slurm.ask("scancel", *study.slurm.jobs())
-    study.finish(process)
-    assert study.text("slow.txt").split() == ["whole"]
-    assert study.text("attempts.txt").split() == ["started"] * 2
-
-
 def test_a_job_that_always_fails_ends_the_run_with_1(hardy: Study) -> None:
     broken = SLOW_AT_FIRST.replace("echo whole > {output}", "exit 7")
     hardy.finish(hardy.start(broken, "--config", "seconds=0"), expected=1)
     assert hardy.text("attempts.txt").split() == ["started"] * 3
     assert not (hardy.folder / "slow.txt").exists()
-
-
-def test_an_outage_of_the_controller_costs_nothing(hardy: Study) -> None:
-    process = hardy.start(SLOW_AT_FIRST, "--config", "seconds=15")
-    hardy.slurm.wait(lambda: hardy.text("attempts.txt"), "first attempt")
-    with hardy.slurm.without_controller():
-        time.sleep(8)
-    hardy.finish(process)
-    assert hardy.text("attempts.txt").split() == ["started"]
-    assert hardy.text("slow.txt").split() == ["whole"]
-
-
-def test_jobs_of_a_killed_run_are_found_and_the_next_run_ends_well(study: Study) -> None:
-    first = study.start(SLOW_AT_FIRST, "--config", "seconds=600")
-    study.slurm.wait(lambda: study.text("attempts.txt"), "first attempt")
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
-    # as the README tells: by name, and by the study that they work in
-    listed = study.slurm.ask("squeue", "--me", "--noheader", "--format", "%i %j %Z").splitlines()
-    orphans = [job.split()[0] for job in listed if str(study.folder) in job and "msimaging" in job]
-    assert orphans == study.slurm.jobs()
-    study.slurm.ask("scancel", *orphans)
-    study.slurm.wait(lambda: not study.slurm.jobs(), "cancelled")
-    study.finish(study.start(SLOW_AT_FIRST, "--unlock"))
-    study.finish(study.start(SLOW_AT_FIRST, "--config", "seconds=600"))
-    assert study.text("attempts.txt").split() == ["started"] * 2
-    assert study.text("slow.txt").split() == ["whole"]
