@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 
 from msimaging.phantom.trial import simulate_trial
 from msimaging.study.creation import create_study
+from msimaging.study.lock import LOCK
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -103,7 +105,11 @@ def killed(slurm: Any, trial: Trial) -> dict[str, str]:
     said = {}
     for profile, process in first.items():
         slurm.wait(lambda p=profile: _working(slurm, trial.folder / p), f"{profile}: a job", 120)
+        # the machine goes down: the run and its Snakemake at once, so that nobody cancels its jobs
+        group = json.loads((trial.folder / profile / LOCK).read_text())["group"]
+        os.killpg(group, signal.SIGSTOP)
         os.kill(process.pid, signal.SIGKILL)
+        os.killpg(group, signal.SIGKILL)
         process.communicate()
         arguments = ("--cores", "2", "--profile", profile, "--", *PROFILES[profile])
         first[profile] = trial.start(profile, slurm.environment, *arguments)
