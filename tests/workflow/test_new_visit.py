@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ def planned(study: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def finish(study: Path) -> None:
-    """Put every output there, later than every scan."""
+    """Put every output there, later than every scan and all at the same time."""
+    now = time.time()
     for path in (study / "bids").rglob("*"):
         os.utime(path, (1_600_000_000, 1_600_000_000))
     for _, _, files in planned(study):
@@ -35,7 +37,7 @@ def finish(study: Path) -> None:
             path = study / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            os.utime(path, (1_700_000_000, 1_700_000_000))
+            os.utime(path, (now, now))
 
 
 @pytest.mark.slow
