@@ -27,7 +27,7 @@ PROFILES = {
 }
 COARSE = {
     "spatial": {"working_resolution": 6, "map_resolution": 4},
-    "diffusion": {"bootstrap_samples": 20},
+    "diffusion": {"bootstrap_samples": 50},
     # two minutes of data are enough for a test
     "functional": {"min_minutes": 1, "min_volumes": 30},
     "figures": {"formats": ["png"]},
