@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from msimaging.bids.index import IMAGE_EXTENSIONS, IndexedVisit, MetadataFiles, walk_visits
@@ -94,6 +95,28 @@ def _pipeline_of(folder: Path) -> tuple[str, Modality]:
             return f"{shown} {maker.get('Version', '')}".strip(), modality
     names = ", ".join(str(maker.get("Name")) for maker in made_by)
     raise ConfigError([_fault(folder, rule, names)])
+
+
+@cache
+def is_derivative(folder: str) -> bool:
+    """Tell whether a folder says of itself that it is a dataset of derivatives."""
+    try:
+        text = Path(folder, "dataset_description.json").read_text(encoding="utf-8-sig")
+        content = json.loads(text)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("DatasetType") == "derivative"
+
+
+def link_of(folder: str) -> str:
+    """Return the name under which a dataset of derivatives is linked, from that of its folder.
+
+    Examples
+    --------
+    >>> link_of("/data/bids/derivatives/fmriprep-20.2.7")
+    'fmriprep2027'
+    """
+    return "".join(filter(str.isalnum, Path(folder).name)) or "derivatives"
 
 
 def _fault(folder: Path, rule: str, found: str) -> Finding:

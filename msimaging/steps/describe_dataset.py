@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from msimaging.bids.derivatives import link_of
 from msimaging.provenance import library_versions, version
 from msimaging.tables import read_table, write_json, write_table
 from msimaging.volumes import whole_file
@@ -28,6 +29,7 @@ def describe_dataset(
     patients: Sequence[str],
     out_description: str,
     out_participants: str,
+    derivatives: Sequence[str] = (),
 ) -> None:
     """Write the description of the derivatives and the list of participants.
 
@@ -39,15 +41,18 @@ def describe_dataset(
         Patients of the study.
     out_description, out_participants : str
         ``dataset_description.json`` and ``participants.tsv``.
+    derivatives : sequence of str
+        Outputs of other pipelines from which visits entered.
     """
     root = Path(out_description).parent
+    links = {"raw": bids_dir} | {link_of(folder): folder for folder in derivatives}
     write_json(
         out_description,
         {
             "Name": "msimaging derivatives",
             "BIDSVersion": "1.10.0",
             "DatasetType": "derivative",
-            "DatasetLinks": {"raw": Path(bids_dir).resolve().as_uri()},
+            "DatasetLinks": {name: Path(path).resolve().as_uri() for name, path in links.items()},
             "GeneratedBy": [
                 {"Name": "msimaging", "Version": version(), "Libraries": library_versions()}
             ],

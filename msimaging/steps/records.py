@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.derivatives import is_derivative, link_of
 from msimaging.bids.layout import DERIVATIVES
 from msimaging.bids.ledger import END, FAILURE
 from msimaging.errors import Finding, MsimagingError
@@ -64,7 +65,7 @@ def describe(
 
 
 def source_uri(path: Path | str) -> str:
-    """Return the BIDS URI of a file: of these results, or of the raw dataset.
+    """Return the BIDS URI of a file: of these results, of other derivatives, or of the raw dataset.
 
     Parameters
     ----------
@@ -90,8 +91,12 @@ def source_uri(path: Path | str) -> str:
     if inside:
         return f"bids::{below}"
     above, folder, scan = text.partition("/sub-")
+    if not folder:
+        return text
     derived = _DERIVED.search(above)
-    return f"bids:raw:{f'{derived[1]}/' if derived else ''}sub-{scan}" if folder else text
+    if derived:
+        return f"bids:raw:{derived[1]}/sub-{scan}"
+    return f"bids:{link_of(above) if is_derivative(above) else 'raw'}:sub-{scan}"
 
 
 @contextmanager

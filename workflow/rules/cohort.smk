@@ -158,6 +158,7 @@ rule describe_dataset:
     params:
         code=code("describe_dataset"),
         bids_dir=SETTINGS["bids_dir"],
+        derivatives=SETTINGS["derivatives"],
         patients=list(PLAN.visits.patients),
     script:
         "../scripts/describe_dataset.py"

@@ -39,7 +39,8 @@ def scan() -> SimulatedDWI:
 
 def described(folder: Path, name: str, version: str) -> Path:
     made_by = [{"Name": name, "Version": version}]
-    write_json(folder / "dataset_description.json", {"GeneratedBy": made_by})
+    content = {"DatasetType": "derivative", "GeneratedBy": made_by}
+    write_json(folder / "dataset_description.json", content)
     return folder
 
 
@@ -123,6 +124,8 @@ def test_a_preprocessed_series_goes_on_as_it_is(
     assert told["PreprocessedBy"] == "QSIPrep 1.0.0"
     assert told["SpaceOfPipeline"] == "ACPC"
     assert told["GradientTableChecked"].startswith("yes")
+    # of the pipeline's dataset, not of the raw one
+    assert all(source.startswith("bids:qsiprep:sub-01/ses-a/dwi/") for source in told["Sources"])
 
 
 def test_what_was_not_imaged_leaves_the_mask_and_is_counted(
