@@ -38,6 +38,10 @@ def strategy_label(strategy: str) -> str:
     return strategy.replace("+", "")
 
 
+#: Formats of figures, what a browser shows best first.
+BROWSER_FORMATS = ("png", "svg", "pdf")
+
+
 @dataclass(frozen=True)
 class Plan(Selection):
     """A study as its jobs see it: the files they make from what is selected."""
@@ -224,6 +228,15 @@ class Plan(Selection):
             for view in COMPARISON_VIEWS
         ]
 
+    def drawn_figures(self) -> list[str]:
+        """Return one file of every figure, the one that a browser shows best.
+
+        A job makes all formats at once; each file more would be planned for every pair.
+        """
+        figures = self.figures()
+        ext = next(ext for ext in BROWSER_FORMATS if ext in self.settings["figures"]["formats"])
+        return [path for path in figures if path.endswith(f".{ext}")]
+
     def comparisons(self) -> list[dict[str, Any]]:
         """Return what every pair's page compares, with the three pictures of each measure."""
         return [
@@ -307,7 +320,7 @@ class Plan(Selection):
             *self.group_matrices()[:1],
             *self.qcfc(),
             *self.voxel_maps(),
-            *self.figures(),
+            *self.drawn_figures(),
             *self.repeatability(),
             *(
                 output(name)

@@ -112,7 +112,8 @@ def draw_glass_connectome(
         edge_vmax=limit,
         edge_kwargs={"linewidth": 0.8},
         display_mode="lyrz",
-        colorbar=True,
+        # nilearn has no colours to explain where nothing is drawn
+        colorbar=bool(edges.any()),
         figure=figure,
         axes=(0, 0, 1, 0.94),
     )

@@ -23,6 +23,8 @@ from msimaging.tables import sidecar_of, write_json
 #: Derivatives that are kept inside the raw dataset, such as lesion masks.
 _DERIVED = re.compile(r"/(derivatives/[^/]+)$")
 _LOGGER = logging.getLogger(__name__)
+#: What Linux tells of this process.
+_STATUS = Path("/proc/self/status")
 
 
 def describe(
@@ -136,6 +138,11 @@ def job_log(path: Path | str) -> Iterator[None]:
 
 def peak_memory() -> float:
     """Return the largest resident memory that this process has had, in MB."""
+    # of this program alone: getrusage also counts what its parent held before it started it
+    if _STATUS.exists():
+        told = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+        if told:
+            return int(told[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

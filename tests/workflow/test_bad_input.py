@@ -296,7 +296,7 @@ def test_an_unknown_key_and_a_faulty_table_are_told_together(
 ) -> None:
     edit_config(sound, functional__strategie="simple", statistics__confidence=95)
     rewrite_visits(sound, lambda rows: rows.append(rows[2]))
-    before = {path: path.read_bytes() for path in sound.iterdir()}
+    before = {path: path.read_bytes() for path in sound.glob("*.*") if path.is_file()}
     result = msimaging("run", sound)
     assert result.returncode == 2
     told = result.stdout
@@ -304,7 +304,7 @@ def test_an_unknown_key_and_a_faulty_table_are_told_together(
     assert "unknown key 'functional.strategie'. Did you mean 'strategies'?" in told
     assert "statistics.confidence" in told
     assert "one row per patient and visit" in told
-    assert {path: path.read_bytes() for path in sound.iterdir()} == before
+    assert {path: path.read_bytes() for path in sound.glob("*.*") if path.is_file()} == before
 
 
 def test_an_atlas_in_another_space_is_told_before_anything_runs(

@@ -36,7 +36,7 @@ for _variable, _folder in (
     os.environ.setdefault(_variable, str(Path.cwd() / ".msimaging/cache" / _folder))
 
 # planning makes millions of objects that stay: looking for garbage among them so often costs 14 %
-gc.set_threshold(200_000, 50, 50)
+gc.set_threshold(5_000_000, 50, 50)
 
 # how scans came in and who is told change no result
 SETTINGS = {

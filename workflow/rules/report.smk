@@ -282,7 +282,7 @@ rule write_report:
         compared=lambda _: [
             path for row in PLAN.comparisons() for path in row["pictures"]
         ],
-        figures=lambda _: PLAN.figures() + TRIAL.figure_files(),
+        figures=lambda _: PLAN.drawn_figures() + TRIAL.figure_files(),
         maps=later(PLAN.viewer_maps),
     output:
         page=output("report"),

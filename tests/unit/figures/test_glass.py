@@ -44,3 +44,11 @@ def test_glass_connectome_draws_only_the_chosen_edges():
 def test_glass_caption_tells_limit_and_threshold():
     text = caption_glass_change(limit=1e-4, threshold=4e-5, label="RD", units="mm2/s")
     assert "±0.0001 mm2/s, smaller than 4e-05" in text
+
+
+def test_a_connectome_without_edges_is_drawn_empty():
+    places = np.array([[-30.0, 0, 10], [30, 0, 10], [0, 40, 0]])
+    figure = draw_glass_connectome(
+        np.zeros((3, 3)), places, shown=np.zeros((3, 3), bool), limit=0.1
+    )
+    assert figure.texts[-1].get_text() == "change of connectivity [z]"
