@@ -357,8 +357,8 @@ def test_a_thousand_visits_are_planned_without_waste(tmp_path: Path) -> None:
     print(f"{sum(counts.values())} jobs of 1000 visits: {wall:.1f} s, processor {processor:.1f} s")
     assert counts["fit_tensor"] == 1000
     assert counts["change_connectivity"] == 500
-    # The aim is 20 s, and was met with ten jobs a visit. With the pictures of every scan, the visits
-    # made comparable and five files a figure there are 12.5: 30 s, nearly all inside Snakemake.
+    # The aim is 20 s, and was met with ten jobs a visit. With pictures of every scan, visits made
+    # comparable and five files a figure there are 12.5: 30 s, nearly all inside Snakemake.
     assert processor < 40
 
 
