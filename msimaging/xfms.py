@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
@@ -31,7 +32,25 @@ def write_transform(path: Path | str, transform: sitk.Transform) -> None:
         Maps points, LPS mm, as ITK stores it.
     """
     with whole_file(path) as temporary:
-        sitk.WriteTransform(transform, str(temporary))
+        dated = temporary.with_name(f"{temporary.name}.dated.h5")
+        try:
+            sitk.WriteTransform(transform, str(dated))
+            _copy_without_times(dated, temporary)
+        finally:
+            dated.unlink(missing_ok=True)
+
+
+def _copy_without_times(source: Path, target: Path) -> None:
+    """Copy an HDF5 file of groups and datasets; ITK's own holds the second of its writing."""
+    with h5py.File(source, "r") as dated, h5py.File(target, "w") as undated:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                undated.create_dataset(name, data=item[()], dtype=item.dtype, track_times=False)
+            else:
+                undated.require_group(name)
+
+        dated.visititems(copy)
 
 
 def read_transform(path: Path | str) -> sitk.Transform:
