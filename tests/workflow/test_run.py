@@ -356,7 +356,6 @@ def measures_of(study: Path, patient: str) -> dict[tuple[str, ...], float]:
     }
 
 
-@UNCONFIRMED
 def test_one_core_and_a_killed_run_give_the_same_bytes(
     trial: Path, study: Path, tmp_path: Path, msimaging: Callable, edit_config: Callable
 ) -> None:
