@@ -167,8 +167,9 @@ def carry_weights(
     """
     points = _points(atlas, visit, way)
     n_regions = len(atlas.indices)
-    weights = _trilinear(points.voxels, points.region, visit, n_regions)
-    return weights, np.bincount(points.region, minlength=n_regions) / _POINTS**3
+    weights = trilinear_weights(points.voxels, points.region, visit.data.shape[:3], n_regions)
+    expected = np.bincount(points.region, minlength=n_regions)
+    return weights / _POINTS**3, expected / _POINTS**3
 
 
 def carry_tissues(
@@ -200,7 +201,7 @@ def carry_tissues(
     rows = np.concatenate([row, whole])
     counts = np.bincount(points.region, minlength=n_regions)
     return CarriedTissues(
-        weights=_trilinear(voxels, rows, visit, n_rows),
+        weights=trilinear_weights(voxels, rows, visit.data.shape[:3], n_rows) / _POINTS**3,
         expected=np.bincount(rows, minlength=n_rows) / _POINTS**3,
         lesion_share=np.bincount(points.region, weights=lesion, minlength=n_regions) / counts,
     )
@@ -279,20 +280,39 @@ def _wide_labels(
     return wide.astype(np.int32), margin
 
 
-def _trilinear(
-    points: NDArray[np.float64], region: NDArray[np.int64], visit: Volume, n_regions: int
+def trilinear_weights(
+    points: NDArray[np.float64],
+    region: NDArray[np.int64],
+    shape: Sequence[int],
+    n_regions: int,
 ) -> csr_array:
-    """Spread points (V, 3), in voxels of the visit, over the eight voxels around each."""
-    shape = visit.data.shape[:3]
+    """Spread the points of regions over the eight voxels around each.
+
+    Parameters
+    ----------
+    points : (V, 3) ndarray
+        In voxels; the corners that lie outside the grid count nowhere.
+    region : (V,) ndarray of int
+        Row of each point.
+    shape : (3,) sequence of int
+        Of the grid.
+    n_regions : int
+        R.
+
+    Returns
+    -------
+    (R, X * Y * Z) sparse array
+        A point inside the grid weighs 1 in all.
+    """
     base = np.floor(points).astype(int)
     share = points - base
     rows, columns, values = [], [], []
     for corner in np.ndindex(2, 2, 2):
         voxel = base + corner
-        weight = np.where(np.array(corner) == 1, share, 1 - share).prod(axis=1) / _POINTS**3
+        weight = np.where(np.array(corner) == 1, share, 1 - share).prod(axis=1)
         inside = ((voxel >= 0) & (voxel < shape)).all(axis=1)
         rows.append(region[inside])
-        columns.append(np.ravel_multi_index(tuple(voxel[inside].T), shape))
+        columns.append(np.ravel_multi_index(tuple(voxel[inside].T), tuple(shape)))
         values.append(weight[inside])
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return csr_array(entries, shape=(n_regions, int(np.prod(shape))))

@@ -33,13 +33,11 @@ def collect_measures(
         ``measures.tsv``.
     """
     parts = [
-        with_facts(read_table(path).rename(columns={"name": "label"}), row, modality="dwi")
+        with_facts(read_regions(path), row, modality="dwi")
         for path, row in zip(diffusion, diffusion_rows, strict=True)
     ]
     parts += [
-        with_facts(read_table(path), row, modality="bold").assign(
-            measure=NETWORK_MEASURE, units="1", coverage=None
-        )
+        with_facts(read_networks(path), row, modality="bold").assign(units="1", coverage=None)
         for path, row in zip(functional, functional_rows, strict=True)
     ]
     write_table(out_table, stacked(parts, list(MEASURE_COLUMNS)))
@@ -49,6 +47,16 @@ def collect_measures(
         sources=[*diffusion, *functional],
         columns=MEASURE_COLUMNS,
     )
+
+
+def read_regions(path: str) -> pd.DataFrame:
+    """Read a visit's table of regions, whose names become labels."""
+    return read_table(path).rename(columns={"name": "label"})
+
+
+def read_networks(path: str) -> pd.DataFrame:
+    """Read a visit's table of network means, with the name of the measure."""
+    return read_table(path).assign(measure=NETWORK_MEASURE)
 
 
 def with_facts(table: pd.DataFrame, row: Mapping[str, Any], *, modality: str) -> pd.DataFrame:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msimaging.longitudinal.rescans import rescan_noise
-from msimaging.steps.change_connectivity import NETWORK_MEASURE
-from msimaging.steps.collect_measures import stacked
+from msimaging.steps.collect_measures import read_networks, read_regions, stacked
 from msimaging.steps.records import describe
-from msimaging.tables import read_table, write_table
+from msimaging.tables import write_table
 
 REPEATABILITY_COLUMNS = {
     "modality": "dwi or bold.",
@@ -47,11 +46,11 @@ def measure_repeatability(
         ``repeatability.tsv``.
     """
     parts = [
-        read_table(path).rename(columns={"name": "label"}).assign(**row, modality="dwi")
+        read_regions(path).assign(**row, modality="dwi")
         for path, row in zip(diffusion, diffusion_rows, strict=True)
     ]
     parts += [
-        read_table(path).assign(**row, modality="bold", measure=NETWORK_MEASURE)
+        read_networks(path).assign(**row, modality="bold")
         for path, row in zip(functional, functional_rows, strict=True)
     ]
     noise = rescan_noise(stacked(parts, _NEEDED), confidence=confidence)

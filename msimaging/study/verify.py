@@ -27,7 +27,6 @@ from msimaging.steps.records import source_uri
 from msimaging.study.outdated import PlannedFile, planned_files
 from msimaging.study.runner import RunOptions, snakemake_command
 from msimaging.tables import read_table, sidecar_of
-from msimaging.xfms import read_transform
 
 Kind = Literal["edited", "stale", "missing", "source changed", "different", "not recomputed"]
 #: These tell of the whole study; recomputed in a folder that holds a part of it, they would differ.
@@ -255,28 +254,9 @@ def _compared(study: Path, path: str, again: Path) -> Difference | None:
     there = study / path
     if not there.exists():
         return Difference(path=path, kind="missing", told="the step writes it, and it is not there")
-    if there.read_bytes() == again.read_bytes() or _differ_in_time_only(there, again):
+    if there.read_bytes() == again.read_bytes():
         return None
     return Difference(path=path, kind="different", told=_how(there, again))
-
-
-def _differ_in_time_only(there: Path, again: Path) -> bool:
-    """Tell whether two transforms, or their records, hold the same: HDF5 stores when it wrote."""
-    try:
-        if again.suffix == ".h5":
-            pair = [read_transform(path) for path in (there, again)]
-            numbers = [(one.GetParameters(), one.GetFixedParameters()) for one in pair]
-            return numbers[0] == numbers[1]
-        if again.suffix == ".json" and again.with_suffix(".h5").exists():
-            records = [json.loads(path.read_text(encoding="utf-8")) for path in (there, again)]
-            return _without_digests(records[0]) == _without_digests(records[1])
-    except (OSError, ValueError, RuntimeError):
-        return False
-    return False
-
-
-def _without_digests(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "Digests"}
 
 
 def _how(there: Path, again: Path) -> str:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 
 import msimaging.longitudinal
 from msimaging.atlases.library import load_atlas
@@ -37,6 +36,7 @@ from msimaging.phantom.diffusion import gradient_scheme, rician
 from msimaging.phantom.head import TEMPLATE_HEAD, scanner_grid
 from msimaging.phantom.microstructure import S0_WHITE, microstructure
 from msimaging.phantom.truth import Effects, patient_visits
+from msimaging.steps.carrying import trilinear_weights
 from msimaging.tables import write_table
 
 VOXEL, SNR, BLOCK, N_RESCANNED = 3.0, 30.0, 3, 20
@@ -58,24 +58,13 @@ def region_points():
     return points @ ATLAS.affine[:3, :3].T + ATLAS.affine[:3, 3], np.repeat(region, 27)
 
 
-def reading_weights(places, region, shape, affine):
-    """Trilinear weight of every voxel in each region, (P, X * Y * Z)."""
-    index = (places - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-    base = np.floor(index).astype(int)
-    share = index - base
-    corners = [np.array(corner) for corner in np.ndindex(2, 2, 2)]
-    columns = [np.ravel_multi_index(tuple((base + corner).T), shape) for corner in corners]
-    values = [np.where(corner == 1, share, 1 - share).prod(axis=1) for corner in corners]
-    entries = np.concatenate(values), (np.tile(region, 8), np.concatenate(columns))
-    return csr_array(entries, shape=(len(ATLAS.indices), int(np.prod(shape))))
-
-
 def scan(visit, seed, n_samples):
     """Regional values (4, P) of a noisy scan, their standard errors, and the same without noise."""
     shape, affine = scanner_grid(VOXEL, oblique=visit.oblique)
     places, region = REGION_POINTS
     scanner = places @ visit.pose.rotation.T + visit.pose.translation
-    weights = reading_weights(scanner, region, shape, affine)
+    inside = (scanner - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    weights = trilinear_weights(inside, region, shape, len(ATLAS.indices))
     voxels = np.unique(weights.indices)
     index = np.stack(np.unravel_index(voxels, shape), axis=1)
     head = visit.pose.to_head(index @ affine[:3, :3].T + affine[:3, 3])

@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -102,16 +103,13 @@ def test_a_transform_written_at_another_time_is_the_same_and_another_is_not(
     tmp_path: Path,
 ) -> None:
     there, again = tmp_path / "there", tmp_path / "again"
-    for folder, shift, digest in ((there, 1.0, "a"), (again, 1.0, "b")):
+    for folder in (there, again):
         folder.mkdir()
-        write_transform(folder / "x.h5", sitk.TranslationTransform(3, (shift, 0.0, 0.0)))
-        (folder / "x.json").write_text(json.dumps({"Seed": 1, "Digests": {"x.h5": digest}}))
+        write_transform(folder / "x.h5", sitk.TranslationTransform(3, (1.0, 0.0, 0.0)))
+        time.sleep(1.1)  # HDF5 would store the second of writing
     assert _compared(there, "x.h5", again / "x.h5") is None
-    assert _compared(there, "x.json", again / "x.json") is None
     write_transform(again / "x.h5", sitk.TranslationTransform(3, (1.5, 0.0, 0.0)))
-    (again / "x.json").write_text(json.dumps({"Seed": 2, "Digests": {"x.h5": "b"}}))
     assert _compared(there, "x.h5", again / "x.h5") is not None
-    assert "Seed" in str(_compared(there, "x.json", again / "x.json"))
 
 
 def planned(path: str, rule: str, log: str, *, status: str = "ok", pending: bool = False):
