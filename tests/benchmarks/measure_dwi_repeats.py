@@ -1,11 +1,10 @@
-"""Which corrections of a diffusion series earn their place: on repeats and on a phantom.
+"""Which corrections of a diffusion series earn their place: on three series of one visit.
 
-``repeats``: three series of one visit should give the same FA, MD and RD in every white-matter
-region. The within-visit coefficient of variation is printed without corrections, with each
-correction added in the order of the pipeline. ``phantom``: a head that moves
-by a known amount; the error of regional RD against the noise-free truth, before and after.
+Three series of one visit should give the same FA, MD and RD in every white-matter region. The
+within-visit coefficient of variation is printed without corrections and with groups of them.
 
-Run as ``python tests/benchmarks/measure_dwi_repeats.py repeats --visits 01 02``.
+Run as ``python tests/benchmarks/measure_dwi_repeats.py --visits 01 02``, or in pieces with
+``--variants`` and ``--table``, and all tables together with ``--tables``.
 """
 
 from __future__ import annotations
@@ -18,21 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
-from scipy import ndimage
 
 from msimaging.bids.sidecars import read_acquisition
 from msimaging.diffusion.gradients import gradient_table
-from msimaging.diffusion.masks import brain_mask
 from msimaging.diffusion.metrics import SCALAR_METRICS
 from msimaging.diffusion.tensor import fit_tensor, tensor_volumes
-from msimaging.phantom.diffusion import simulate_dwi
-from msimaging.phantom.head import random_motion
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.build_space import build_space
 from msimaging.steps.carrying import carry_weights, visit_to_template
 from msimaging.steps.dwi_corrections import correct_series
-from msimaging.steps.dwi_series import Corrections, Series
+from msimaging.steps.dwi_series import Corrections
 from msimaging.steps.gradient_gate import read_series
 from msimaging.volumes import Volume, write_volume
 
@@ -40,25 +34,29 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "bids"
 SERIES = ("acq-ax20_dir-PA", "acq-ortho_dir-PA", "acq-ortho_dir-AP")
 MEASURES = ("fa", "md", "rd")
 NOTHING = Corrections(denoise="none", unring="none", outliers=False, motion=False, bias=False)
-DISTORTION = "+ distortion"
+DISTORTION = "distortion"
 # the ortho series of a visit are each other's opposite polarity; ax20 is oblique to both
 OPPOSITE = {"acq-ortho_dir-PA": "acq-ortho_dir-AP", "acq-ortho_dir-AP": "acq-ortho_dir-PA"}
 # a region that a scan covers less is left out
 LEAST_COVERAGE = 0.9
+LEAST_WEIGHT = 1e-3  # of a replaced slice in the fit, as in the pipeline
 
 
 def variants(names=()):
-    """Name and corrections: none, each group alone, and added in the order of the pipeline."""
-    denoised = replace(NOTHING, denoise="mppca")
+    """Name and corrections: none, each group alone, and added to each other."""
+    denoised = replace(NOTHING, denoise="mppca", unring="auto")
+    moved = replace(NOTHING, motion=True)
     found = {
         "none": NOTHING,
-        "denoise": denoised,
-        "motion": replace(NOTHING, motion=True, outliers=True),
-        "denoise + motion": replace(denoised, motion=True, outliers=True),
-        f"motion {DISTORTION}": replace(NOTHING, motion=True, outliers=True),
-        f"denoise + motion {DISTORTION}": replace(denoised, motion=True, outliers=True),
-        f"denoise + unring + motion {DISTORTION}": replace(
-            denoised, unring="auto", motion=True, outliers=True
+        "denoise": replace(NOTHING, denoise="mppca"),
+        "denoise + unring": denoised,
+        "motion": moved,
+        "motion + outliers": replace(moved, outliers=True),
+        DISTORTION: NOTHING,
+        f"motion + {DISTORTION}": moved,
+        f"motion + outliers + {DISTORTION}": replace(moved, outliers=True),
+        f"denoise + unring + motion + outliers + {DISTORTION}": replace(
+            denoised, motion=True, outliers=True
         ),
     }
     return {name: asked for name, asked in found.items() if not names or name in names}
@@ -86,7 +84,10 @@ def maps_of(series):
     """Scalar maps, zero outside the brain."""
     used = tensor_volumes(series.bvals)
     gtab = gradient_table(series.bvals[used], series.bvecs_ras[used])
-    evals = fit_tensor(series.data[..., used], gtab, series.mask).evals
+    weights = None
+    if series.weights is not None:
+        weights = np.maximum(series.weights[..., used], LEAST_WEIGHT).astype(np.float32)
+    evals = fit_tensor(series.data[..., used], gtab, series.mask, weights=weights).evals
     return {m: np.where(series.mask, SCALAR_METRICS[m].from_evals(evals), 0) for m in MEASURES}
 
 
@@ -156,45 +157,45 @@ def spread(table):
     )
 
 
-def repeats(visits, *, own_space, tried):
-    """Measure every variant on all series of the visits."""
-    rows, seconds = [], {}
+def repeats(visits, tried):
+    """Measure every variant on all series of the visits, each in its own space."""
+    rows = []
     for visit in visits:
         scans = [raw_scan(visit, name) for name in SERIES]
-        carried = None
         for variant, asked in tried.items():
             started = time.process_time()
             corrected = [
                 correct_series(series, asked, fields, opposite_of(visit, name, variant))
                 for name, (series, fields) in zip(SERIES, scans, strict=True)
             ]
-            seconds[variant] = (time.process_time() - started) / len(scans)
+            seconds = (time.process_time() - started) / len(scans)
             maps = [maps_of(series) for series in corrected]
             brain = [np.median(m["fa"][c.mask]) for m, c in zip(maps, corrected, strict=True)]
-            # distortion moves what the regions lie on, so they are carried anew
-            if carried is None or own_space or DISTORTION in variant:
-                with tempfile.TemporaryDirectory() as folder:
-                    carried, indices = regions_of(corrected, maps, folder)
+            with tempfile.TemporaryDirectory() as folder:
+                carried, indices = regions_of(corrected, maps, folder)
             for name, series, found, part in zip(SERIES, corrected, maps, carried, strict=True):
                 values = regional(series, found, part, indices)
                 rows.append(values.assign(variant=variant, visit=visit, series=name))
             said = ", ".join(f"{value:.3f}" for value in brain)
-            print(f"ses-{visit} {variant}: {seconds[variant]:.0f} s a series, median FA {said}")
-    table = pd.concat(rows)
-    order = list(tried)
+            print(f"ses-{visit} {variant}: {seconds:.0f} s a series, median FA {said}", flush=True)
+    return pd.concat(rows)
+
+
+def summarise(table):
+    """Print the tables of within-visit CoV and of the change between the visits."""
+    order = [name for name in variants() if name in set(table["variant"])]
     print("\nWithin-visit CoV, per cent, all three series (both polarities):")
-    print(spread(table).loc[order, list(MEASURES)].round(3).to_string())
+    print(spread(table).loc[order, list(MEASURES)].round(2).to_string())
     for title, names in (
         ("The two series of one polarity", ("acq-ax20_dir-PA", "acq-ortho_dir-PA")),
         ("The two of opposite polarity", ("acq-ortho_dir-PA", "acq-ortho_dir-AP")),
     ):
         print(f"\n{title}:")
         pair = table[table["series"].isin(names)]
-        print(spread(pair).loc[order, list(MEASURES)].round(3).to_string())
-    if len(visits) > 1:
+        print(spread(pair).loc[order, list(MEASURES)].round(2).to_string())
+    if len(set(table["visit"])) > 1:
         print("\nChange between the visits, median over regions of its size in per cent:")
-        print(between(table).loc[order, list(MEASURES)].round(3).to_string())
-    return table
+        print(between(table).loc[order, list(MEASURES)].round(2).to_string())
 
 
 def between(table):
@@ -208,84 +209,22 @@ def between(table):
     return table.pivot_table("change", index="variant", columns="measure")
 
 
-def phantom(motion_degrees, motion_mm, *, snr, dropped, tried):
-    """Measure the error of regional RD on a head that moves by a known amount."""
-    motion = random_motion(
-        np.random.default_rng(3), 36, rotation_sd=motion_degrees, translation_sd=motion_mm
-    )
-    truth = simulate_dwi(snr=None)
-    atlas = named_atlas("whitematter", {})
-    visit = Volume(data=truth.data, affine=truth.affine)
-    carried = carry_weights(atlas, visit, sitk.Transform(3, sitk.sitkIdentity))
-    mask = ndimage.binary_erosion(truth.mask, iterations=2)
-    rows = {}
-    still = as_series(truth, mask)
-    right = regional(still, maps_of(still), carried, atlas.indices)
-    moving = simulate_dwi(snr=snr, motion=motion, seed=5)
-    lose_slices(moving.data, share=dropped)
-    lying = simulate_dwi(snr=snr, seed=5)
-    for variant, asked in {"still, none": NOTHING, **tried}.items():
-        scan = lying if variant.startswith("still") else moving
-        started = time.process_time()
-        corrected = correct_series(
-            as_series(scan, brain_mask(scan.data[..., 0], scan.affine)),
-            asked,
-            {"PhaseEncodingDirection": "j-", "PartialFourier": 1.0},
-        )
-        seconds = time.process_time() - started
-        found = regional(corrected, maps_of(corrected), carried, atlas.indices)
-        found = found.assign(bias=100 * (found["value"] / right["value"] - 1))
-        whole = found[found["coverage"] >= LEAST_COVERAGE]
-        rows[variant] = {
-            "seconds": seconds,
-            **{f"{m} bias": whole.loc[whole.measure == m, "bias"].mean() for m in MEASURES},
-            **{f"|{m}|": whole.loc[whole.measure == m, "bias"].abs().mean() for m in MEASURES},
-        }
-        print(f"{variant}: {seconds:.1f} s", flush=True)
-    said = f"{motion_degrees} degrees, {motion_mm} mm, SNR {snr}, {dropped:.0%} of slices dropped"
-    print(f"\nRegional bias and mean size of errors, per cent: {said}")
-    print(pd.DataFrame(rows).T.round(2).to_string())
-
-
-def as_series(scan, mask):
-    """Hand the simulated scan to the corrections."""
-    return Series(
-        data=np.ascontiguousarray(scan.data),
-        bvals=scan.bvals,
-        bvecs_ras=scan.bvecs_ras,
-        affine=scan.affine,
-        mask=mask,
-    )
-
-
-def lose_slices(data, *, share):
-    """Take most of the signal out of some slices of weighted volumes, in place."""
-    rng = np.random.default_rng(11)
-    for volume in range(6, data.shape[3]):
-        lost = rng.random(data.shape[2]) < share
-        data[:, :, lost, volume] *= rng.uniform(0.2, 0.6, lost.sum()).astype(np.float32)
-
-
 def main():
-    """Run one of the two measurements."""
+    """Measure the repeats, or print what pieces of the measurement gave together."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("what", choices=["repeats", "phantom"])
     parser.add_argument("--visits", nargs="+", default=["01", "02"])
-    parser.add_argument("--own-space", action="store_true", help="register each variant anew")
     parser.add_argument("--table", help="write the regional values to this file")
     parser.add_argument("--variants", nargs="+", default=[], help="names of what is tried")
-    parser.add_argument("--degrees", type=float, default=3.0, help="size of the head's walk")
-    parser.add_argument("--mm", type=float, default=3.0)
-    parser.add_argument("--snr", type=float, default=20.0)
-    parser.add_argument("--dropped", type=float, default=0.05, help="share of slices lost")
+    parser.add_argument("--tables", nargs="+", default=[], help="measure nothing, read these")
     asked = parser.parse_args()
-    tried = variants(asked.variants)
-    if asked.what == "phantom":
-        phantom(asked.degrees, asked.mm, snr=asked.snr, dropped=asked.dropped, tried=tried)
-        return
-    table = repeats(asked.visits, own_space=asked.own_space, tried=tried)
+    if asked.tables:
+        read = [pd.read_csv(path, sep="\t", dtype={"visit": str}) for path in asked.tables]
+        table = pd.concat(read)
+    else:
+        table = repeats(asked.visits, variants(asked.variants))
     if asked.table:
         table.to_csv(asked.table, sep="\t", index=False)
+    summarise(table)
 
 
 if __name__ == "__main__":
