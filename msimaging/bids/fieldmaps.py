@@ -1,4 +1,4 @@
-"""Which image of opposite phase encoding belongs to a diffusion series."""
+"""Which images of opposite phase encoding belong to a diffusion series or a resting run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SAME_READOUT = 0.02
 def with_opposites(
     scans: Mapping[str, Sequence[Scan]], bids_dir: Path
 ) -> dict[str, tuple[Scan, ...]]:
-    """Find the opposite-polarity image of each diffusion series of a visit.
+    """Find the opposite-polarity image of each diffusion series and resting run of a visit.
 
     Parameters
     ----------
     scans : mapping
-        Scans of one visit by kind; ``epi`` and ``dwi`` are looked at.
+        Scans of one visit by kind; ``epi``, ``dwi`` and ``bold`` are looked at.
     bids_dir : Path
         Root of the dataset.
 
@@ -35,38 +35,54 @@ def with_opposites(
     -------
     dict
         The same scans, `Scan.reversed` filled where there is one: an image of ``fmap/`` that is
-        meant for the series by ``B0FieldSource`` or ``IntendedFor``, else a second diffusion
-        series whose name differs in ``dir-`` and ``run-`` only.
+        meant for the scan by ``B0FieldSource`` or ``IntendedFor``, else a second diffusion
+        series or run whose name differs in ``dir-`` and ``run-`` only. `Scan.matched` of a run is
+        the image of ``fmap/`` with its own polarity, where both polarities were scanned apart.
     """
     kinds = {kind: tuple(found) for kind, found in scans.items()}
-    series, maps = kinds.get("dwi", ()), kinds.get("epi", ())
-    if not series or len(series) + len(maps) < 2:
-        return kinds
-    told = {scan.path: _told(scan, bids_dir) for scan in (*series, *maps)}
-    filled = []
-    for scan in series:
-        own = told[scan.path]
-        meant = [other for other in maps if _is_meant(told[other.path], scan, own)]
-        alike = [other for other in series if other.bval and _is_alike(scan.path, other.path)]
-        fitting = [other for other in (*meant, *alike) if _is_opposite(own, told[other.path])]
-        filled.append(replace(scan, reversed=fitting[0].path if fitting else None))
-    return kinds | {"dwi": tuple(filled)}
+    maps = kinds.get("epi", ())
+    for kind in ("dwi", "bold"):
+        series = kinds.get(kind, ())
+        if series and len(series) + len(maps) > 1:
+            told = {scan.path: _told(scan, bids_dir) for scan in (*series, *maps)}
+            kinds[kind] = tuple(_with_opposite(scan, series, maps, told) for scan in series)
+    return kinds
+
+
+def _with_opposite(
+    scan: Scan,
+    series: Sequence[Scan],
+    maps: Sequence[Scan],
+    told: Mapping[str, Mapping[str, Any]],
+) -> Scan:
+    own = told[scan.path]
+    meant = [other for other in maps if _is_meant(told[other.path], scan, own)]
+    if scan.modality == "bold":
+        for matched in meant:
+            if _is_parallel(own, told[matched.path]) and not _is_against(own, told[matched.path]):
+                for other in meant:
+                    if _is_opposite(told[matched.path], told[other.path]):
+                        return replace(scan, reversed=other.path, matched=matched.path)
+    whole = [other for other in series if other.bval or scan.modality == "bold"]
+    alike = [other for other in whole if _is_alike(scan.path, other.path)]
+    fitting = [other for other in (*meant, *alike) if _is_opposite(own, told[other.path])]
+    return replace(scan, reversed=fitting[0].path if fitting else None)
 
 
 def why_uncorrected(asked: str, by_session: Mapping[str, Scan]) -> str:
-    """Tell why the distortion of a patient's diffusion series is left as it is.
+    """Tell why field maps do not correct the distortion of a patient's scans.
 
     Parameters
     ----------
-    asked : {"auto", "none"}
+    asked : {"auto", "anatomy", "none"}
         The setting.
     by_session : mapping
-        From each session of the patient to its diffusion series.
+        From each session of the patient to its diffusion series or run.
 
     Returns
     -------
     str
-        Empty when it is corrected: in all visits or in none, so that they stay comparable.
+        Empty when they do: in all visits or in none, so that they stay comparable.
     """
     if asked == "none":
         return "switched off in the settings"
@@ -76,6 +92,11 @@ def why_uncorrected(asked: str, by_session: Mapping[str, Scan]) -> str:
     if lacking:
         names = ", ".join(lacking)
         return f"no image of opposite phase encoding in {names}; all visits are treated alike"
+    # a field between two spin echoes and one between gradient echoes are not the same estimate
+    ways = {bool(scan.matched) for scan in by_session.values()}
+    if len(ways) > 1:
+        names = ", ".join(session for session, scan in by_session.items() if not scan.matched)
+        return f"only one polarity in fmap/ of {names}; all visits are treated alike"
     return ""
 
 
@@ -108,13 +129,21 @@ def _is_alike(path: str, other: str) -> bool:
 
 def _is_opposite(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether two scans are encoded along one axis, opposite ways, at one speed."""
-    ways = [str(told.get("PhaseEncodingDirection", "")) for told in (own, other)]
-    if not ways[0] or ways[0].rstrip("-") != ways[1].rstrip("-") or ways[0] == ways[1]:
+    if not _is_parallel(own, other) or not _is_against(own, other):
         return False
     first, second = own.get("TotalReadoutTime"), other.get("TotalReadoutTime")
     if not isinstance(first, int | float) or not isinstance(second, int | float):
         return True
     return bool(abs(first - second) <= _SAME_READOUT * max(first, second))
+
+
+def _is_parallel(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    ways = [str(told.get("PhaseEncodingDirection", "")) for told in (own, other)]
+    return bool(ways[0]) and ways[0].rstrip("-") == ways[1].rstrip("-")
+
+
+def _is_against(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(own.get("PhaseEncodingDirection") != other.get("PhaseEncodingDirection"))
 
 
 def _texts(value: Any) -> Iterable[str]:

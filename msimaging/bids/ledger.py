@@ -115,13 +115,18 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
 
 
 def _distortions(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
-    """Tell of each diffusion series whether distortion was corrected, by the job that does it."""
-    if plan.settings["diffusion"]["distortion"] == "none":
-        return
+    """Tell of each raw scan whether distortion was corrected, by the job that does it."""
+    steps: dict[str, tuple[Modality, str, str]] = {
+        "preprocess_dwi": ("dwi", "diffusion", "correct_distortion"),
+        "preprocess_bold": ("bold", "functional", "correct_bold_distortion"),
+    }
     for entry in entries:
-        if entry.step == "preprocess_dwi":
-            why = plan.why_distorted(entry.participant_id)
-            told = replace(entry, step="correct_distortion")
+        if entry.step not in steps:
+            continue
+        modality, section, step = steps[entry.step]
+        if plan.settings[section]["distortion"] != "none":
+            why = plan.why_distorted(modality, entry.participant_id)
+            told = replace(entry, step=step)
             yield replace(told, state="absent", reason=why) if why else told
 
 

@@ -9,7 +9,7 @@ from msimaging.bids.rows import read_rows
 
 SCAN_COLUMNS = (
     *("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape"),
-    *("pipeline", "mask", "confounds"),
+    *("pipeline", "mask", "confounds", "matched"),
 )
 
 
@@ -33,6 +33,8 @@ class Scan:
         What preprocessed it, such as ``fMRIPrep 23.2.1``; empty for a raw scan.
     mask, confounds : str or None
         Brain mask and nuisance signals that the pipeline wrote.
+    matched : str or None
+        Field-map image of the polarity of a resting run, where ``fmap/`` holds both.
     """
 
     path: str
@@ -46,6 +48,7 @@ class Scan:
     pipeline: str = ""
     mask: str | None = None
     confounds: str | None = None
+    matched: str | None = None
 
 
 def read_scans(path: Path) -> dict[str, Scan]:
@@ -74,6 +77,7 @@ def read_scans(path: Path) -> dict[str, Scan]:
             pipeline=row.get("pipeline", ""),
             mask=row.get("mask") or None,
             confounds=row.get("confounds") or None,
+            matched=row.get("matched") or None,
         )
         for row in read_rows(path)
     }

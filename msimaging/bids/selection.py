@@ -194,6 +194,7 @@ class Selection:
         dict
             ``image``, ``sidecars`` (root first), for diffusion ``bval`` and ``bvec`` and, where
             distortion is corrected, ``opposite`` (its image and, for a series, its b-values); for
+            a run ``matched`` (image of its own polarity and its sidecars) or ``anatomy``; for
             a scan that a pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
         """
         scan = self._scan_of[modality, sub, ses]
@@ -201,24 +202,61 @@ class Selection:
         files["sidecars"] = [self._below(name) for name in scan.sidecars]
         if modality == "dwi":
             files |= {"bval": self._below(scan.bval), "bvec": self._below(scan.bvec)}
-            if not scan.pipeline and not self.why_distorted(sub):
-                other = self.scans[str(scan.reversed)]
-                named = (other.path, other.bval if other.modality == "dwi" else None)
-                files["opposite"] = [self._below(name) for name in named if name]
+        if not scan.pipeline:
+            files |= self._against_distortion(modality, sub, ses)
         if scan.pipeline:
             confounds = [self._below(scan.confounds)] if scan.confounds else []
             files |= {"mask": self._below(scan.mask), "confounds": confounds}
         return files
 
-    def why_distorted(self, sub: str) -> str:
-        """Return why a patient's diffusion series keep their distortion, empty if they do not."""
-        by_session = {s: self._scan_of["dwi", sub, s] for s in self.sessions("dwi", sub)}
+    def _against_distortion(self, modality: Modality, sub: str, ses: str) -> dict[str, list[str]]:
+        """Return the images that distortion is corrected with, by what they are."""
+        scan = self._scan_of[modality, sub, ses]
+        way = self.undistorted_by(modality, sub)
+        # a scan rated out is prepared too, to be looked at, but the others do not wait for it
+        if way == "anatomy" and ses in self._anatomies(sub):
+            return {"anatomy": [self._below(self._anatomies(sub)[ses])]}
+        if way != "field map" or scan.reversed not in self.scans:
+            return {}
+        other = self.scans[str(scan.reversed)]
+        named = (other.path, other.bval if other.modality == "dwi" else None)
+        files = {"opposite": [self._below(name) for name in named if name]}
+        if scan.matched:
+            matched = self.scans[scan.matched]
+            files["matched"] = [self._below(n) for n in (matched.path, *matched.sidecars)]
+        return files
+
+    def undistorted_by(self, modality: Modality, sub: str) -> str:
+        """Return what corrects a patient's distortion: "field map", "anatomy" or nothing."""
+        if self.why_distorted(modality, sub):
+            return ""
+        return "anatomy" if self._why_no_field(modality, sub) else "field map"
+
+    def why_distorted(self, modality: Modality, sub: str) -> str:
+        """Return why a patient's scans keep their distortion, empty if they do not."""
+        why = self._why_no_field(modality, sub)
+        if not why or modality == "dwi" or self.settings["functional"]["distortion"] != "anatomy":
+            return why
+        lacking = [ses for ses in self.sessions("bold", sub) if ses not in self._anatomies(sub)]
+        return f"{why}, and no T1w image in {', '.join(lacking)}" if lacking else ""
+
+    def _why_no_field(self, modality: Modality, sub: str) -> str:
+        by_session = {s: self._scan_of[modality, sub, s] for s in self.sessions(modality, sub)}
         # a table made by hand may name a scan that index did not find
         known = {
             session: scan if scan.reversed in self.scans else replace(scan, reversed=None)
             for session, scan in by_session.items()
         }
-        return why_uncorrected(self.settings["diffusion"]["distortion"], known)
+        section = "diffusion" if modality == "dwi" else "functional"
+        return why_uncorrected(self.settings[section]["distortion"], known)
+
+    def _anatomies(self, sub: str) -> dict[str, str]:
+        """Return the T1w image of each of a patient's visits that has one."""
+        return {
+            visit.session_id: visit.anat
+            for visit in self._by_modality["bold"].get(sub, ())
+            if visit.anat and visit.anat in self.scans
+        }
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""

@@ -15,7 +15,15 @@ from msimaging.atlases.library import load_atlas
 from msimaging.errors import Finding, InputError
 from msimaging.phantom.anatomy import Tissue, tissue_at
 from msimaging.phantom.diffusion import moved
-from msimaging.phantom.head import STRAIGHT, TEMPLATE_HEAD, Head, Pose, grid_points, scanner_grid
+from msimaging.phantom.head import (
+    STRAIGHT,
+    TEMPLATE_HEAD,
+    Head,
+    Pose,
+    distorted_origin,
+    grid_points,
+    scanner_grid,
+)
 
 BETWEEN_Z = 0.10
 NODE_REACH = 9.0
@@ -184,6 +192,7 @@ def simulate_bold(
     drift_percent: float = 1.0,
     autocorrelation: float = 0.4,
     saturation_seconds: float = 0.0,
+    distortion_mm: float = 0.0,
     motion: Sequence[Pose] = (),
     seed: int | Sequence[int] = 0,
 ) -> SimulatedBOLD:
@@ -210,6 +219,9 @@ def simulate_bold(
     saturation_seconds : float
         Signal before the steady state is higher for about this time; 0 when the scanner has
         thrown these volumes away.
+    distortion_mm : float
+        Largest displacement of signal along the second image axis, as near the sinuses; the other
+        sign is the opposite phase-encoding polarity. The true mask stays undistorted.
     motion : sequence of Pose
         One per volume, relative to ``pose``; empty when the head lies still.
     seed : int or sequence of int
@@ -223,8 +235,14 @@ def simulate_bold(
     entropy = [seed] if isinstance(seed, int) else list(seed)
     planted = dict(coupling or typical_coupling())
     shape, affine = scanner_grid(voxel_size, oblique=oblique)
-    points = head.to_template(pose.to_head(grid_points(shape, affine)))
-    tissue = tissue_at(points, fwhm=voxel_size)
+    places = grid_points(shape, affine)
+    tissue = tissue_at(head.to_template(pose.to_head(places)), fwhm=voxel_size)
+    inside, gain = tissue.brain.reshape(shape), np.ones(len(places))
+    if distortion_mm:
+        axis = affine[:3, 1] / np.linalg.norm(affine[:3, 1])
+        places, gain = distorted_origin(places, pose=pose, axis=axis, distortion_mm=distortion_mm)
+    points = head.to_template(pose.to_head(places))
+    tissue = tissue_at(points, fwhm=voxel_size) if distortion_mm else tissue
     series = simulate_node_series(
         planted, n_volumes=n_volumes, autocorrelation=autocorrelation, seed=[*entropy, 1]
     )
@@ -233,6 +251,8 @@ def simulate_bold(
     decay = 0.3 * np.exp(-3 * np.arange(n_volumes) * t_r / max(saturation_seconds, 1e-9))
     start = 1 + (decay if saturation_seconds > 0 else 0 * decay)
     data = _voxel_series(tissue, points, series, percent, shape) * start.astype(np.float32)
+    if distortion_mm:
+        data *= gain.reshape(*shape, 1).astype(np.float32)
     for time, movement in enumerate(motion):
         data[..., time] = moved(data[..., time].astype(np.float64), movement, affine)
     if tsnr is not None:
@@ -241,7 +261,7 @@ def simulate_bold(
     return SimulatedBOLD(
         data=data,
         affine=affine,
-        mask=tissue.brain.reshape(shape),
+        mask=inside,
         t_r=t_r,
         node_series=series,
         coupling=planted,

@@ -121,6 +121,13 @@ SENTENCES = {
         "BOLD images were prepared: steady state, head motion, mask and confounds.",
         "power2012",
     ),
+    "correct_bold_distortion": _sentence(
+        2,
+        "correction of susceptibility distortion of resting runs",
+        "Susceptibility distortion of resting runs was corrected in the same resampling as head "
+        "motion ({method}), in all visits of a patient or in none.",
+        "andersson2003",
+    ),
     "import_bold": _sentence(
         2,
         "runs preprocessed by fMRIPrep",

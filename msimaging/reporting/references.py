@@ -10,6 +10,9 @@ REFERENCES = {
     "doi:10.1016/j.neuroimage.2019.05.011.",
     "alexander2001": "Alexander DC et al. Spatial transformations of diffusion tensor magnetic "
     "resonance images. IEEE Trans Med Imaging 2001;20:1131-1139.",
+    "andersson2003": "Andersson JLR, Skare S, Ashburner J. How to correct susceptibility "
+    "distortions in spin-echo echo-planar images. NeuroImage 2003;20:870-888. "
+    "doi:10.1016/S1053-8119(03)00336-7.",
     "avants2008": "Avants BB et al. Symmetric diffeomorphic image registration with "
     "cross-correlation. Med Image Anal 2008;12:26-41.",
     "basser1994": "Basser PJ, Mattiello J, LeBihan D. MR diffusion tensor spectroscopy and "

@@ -50,7 +50,15 @@ _UNITS = {
     "minutes_retained": ("min", "Time that these volumes cover."),
     "coverage_mean": ("1", "Mean share of the parcels inside the scan."),
     "coverage_least": ("1", "Share of the least covered parcel inside the scan."),
+    "distortion_mean": ("mm", "Mean susceptibility displacement in the brain."),
+    "distortion_max": ("mm", "Largest susceptibility displacement in the brain."),
     "distance_dependence": ("1", "Spearman correlation of edge strength and parcel distance."),
+}
+
+#: Rows that a run has whose distortion was corrected, and the sidecar's names for them.
+_OF_FIELD = {
+    "distortion_mean": "SusceptibilityDisplacementMean",
+    "distortion_max": "SusceptibilityDisplacementMax",
 }
 
 
@@ -109,7 +117,8 @@ def look_at_bold(
     run, brain = read_volume(image, ndim=4), read_labels(mask).data > 0
     nuisance, facts = read_table(confounds), read_json(sidecar_of(denoised))
     t_r = float(facts["RepetitionTime"])
-    n_skipped = int(read_json(sidecar_of(image)).get("NonSteadyStateVolumes", 0))
+    about_run = read_json(sidecar_of(image))
+    n_skipped = int(about_run.get("NonSteadyStateVolumes", 0))
     ratio = temporal_snr(run.data, mask=brain, n_skipped=n_skipped)
     write_volume(out_tsnr, ratio, run.affine)
     text = "Temporal signal-to-noise ratio after a linear trend."
@@ -147,6 +156,7 @@ def look_at_bold(
     more = _draw_parcels(
         coverage, matrix, parcels, least=min_coverage, look=look, out_pictures=out_pictures
     )
+    more |= {name: float(about_run[key]) for name, key in _OF_FIELD.items() if key in about_run}
     _write_quality(out_quality, quality, more, [image, confounds, denoised, coverage, matrix])
 
 

@@ -1,4 +1,4 @@
-"""Step: from the scanner's BOLD series to one without head motion, and where the head was."""
+"""Step: from the scanner's BOLD series to one without head motion and distortion."""
 
 from __future__ import annotations
 
@@ -12,27 +12,32 @@ from numpy.typing import NDArray
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
 from msimaging.errors import raise_on_errors
 from msimaging.functional.masks import bold_brain_mask
-from msimaging.functional.motion import HeadMotion, estimate_head_motion
+from msimaging.functional.motion import estimate_head_motion
 from msimaging.functional.strategies import MOTION
 from msimaging.functional.timing import correct_slice_timing, non_steady_state_volumes
 from msimaging.grids import check_finite
 from msimaging.spatial.resampling import resample_image
-from msimaging.spatial.transforms import from_matrix
+from msimaging.spatial.transforms import compose, from_matrix
+from msimaging.steps.bold_distortion import RunField, field_from_polarities
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
-from msimaging.volumes import read_volume, write_volume
+from msimaging.volumes import Volume, read_volume, write_volume
 
 
 def preprocess_bold(
     *,
     image: str,
     sidecars: Sequence[str],
+    opposite: Sequence[str],
+    matched: Sequence[str],
+    why_distorted: str,
+    seed: int,
     out_image: str,
     out_reference: str,
     out_mask: str,
     out_motion: str,
 ) -> None:
-    """Correct slice timing and head motion of one run, each volume resampled once.
+    """Correct slice timing, head motion and distortion of one run, each volume resampled once.
 
     Parameters
     ----------
@@ -40,6 +45,14 @@ def preprocess_bold(
         The raw run.
     sidecars : sequence of str
         Its JSON files, root first.
+    opposite : sequence of str
+        Image of opposite phase encoding; empty where no field map corrects the distortion.
+    matched : sequence of str
+        Field-map image of the run's own polarity and its sidecars, where there is one.
+    why_distorted : str
+        Why distortion stays; empty where it is corrected.
+    seed : int
+        Of registrations.
     out_image, out_reference, out_mask : str
         Corrected run, mean of its steadiest volumes, brain mask.
     out_motion : str
@@ -60,22 +73,36 @@ def preprocess_bold(
     data, timing = _in_time(run.data, acquisition, repetition_time, n_unsteady)
     mask = bold_brain_mask(data, affine=run.affine, n_skipped=n_unsteady)
     motion = estimate_head_motion(data, affine=run.affine, mask=mask, n_skipped=n_unsteady)
-    corrected = _without_motion(data, run.affine, motion)
+    reference = Volume(data=motion.reference, affine=run.affine)
+    told: dict[str, Any] = {"SusceptibilityDistortionCorrected": f"no: {why_distorted}"}
+    field = None
+    if opposite:
+        field = field_from_polarities(
+            reference, mask, acquisition, opposite=opposite, matched=matched, seed=seed
+        )
+    corrected = _in_place(data, run.affine, motion.reference_to_volume, field)
+    if field is not None:
+        still = np.eye(4)[np.newaxis]
+        shown = _in_place(reference.data[..., np.newaxis], run.affine, still, field)
+        reference = Volume(data=shown[..., 0], affine=run.affine)
+        mask = bold_brain_mask(corrected, affine=run.affine, n_skipped=n_unsteady)
+        told = field.told(mask)
 
     write_volume(out_image, corrected, run.affine, repetition_time=repetition_time)
-    write_volume(out_reference, motion.reference, run.affine)
+    write_volume(out_reference, reference.data, run.affine)
     write_volume(out_mask, mask, run.affine)
     table = pd.DataFrame(motion.parameters, columns=list(MOTION))
     write_table(out_motion, table.assign(non_steady_state=np.arange(len(table)) < n_unsteady))
-    sources = [image, *sidecars]
+    sources = [image, *sidecars, *opposite, *matched]
     describe(
         out_image,
-        "BOLD run after slice timing and head-motion correction, each volume resampled once.",
+        "BOLD run after correction of slice timing, head motion and, where it says so, "
+        "distortion; each volume resampled once.",
         sources=sources,
         SkullStripped=False,
         NonSteadyStateVolumes=n_unsteady,
         SliceTimingCorrected=timing,
-        DistortionCorrection="none: compare visits of one phase-encoding direction",
+        **told,
         **acquisition,
     )
     describe(out_reference, "Mean of the steadiest volumes.", sources=sources, SkullStripped=False)
@@ -110,17 +137,25 @@ def _in_time(
     return corrected, "yes: to the middle of the repetition time"
 
 
-def _without_motion(
-    data: NDArray[np.float32], affine: NDArray[np.float64], motion: HeadMotion
+def _in_place(
+    data: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    reference_to_volume: NDArray[np.float64],
+    field: RunField | None,
 ) -> NDArray[np.float32]:
+    """Show every volume in the pose of the reference, undistorted, in one resampling."""
+    undistorted = None if field is None else field.transform(affine)
     corrected = np.empty_like(data)
-    for position, matrix in enumerate(motion.reference_to_volume):
+    for position, matrix in enumerate(reference_to_volume):
+        moved = from_matrix(matrix)
         corrected[..., position] = resample_image(
             data[..., position],
             affine,
-            target_to_source=from_matrix(matrix),
+            target_to_source=moved if undistorted is None else compose(undistorted, moved),
             target_shape=data.shape[:3],
             target_affine=affine,
             interpolation="bspline",
         )
+    if field is not None:
+        corrected *= field.brightness(affine)[..., np.newaxis]
     return corrected

@@ -26,7 +26,7 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
         In the order of the analysis.
     """
     used = _settings_by_step(settings)
-    switched_off = _switched_off(settings["diffusion"])
+    switched_off = _switched_off(settings["diffusion"], settings["functional"])
     done = ledger[ledger["state"] == "done"]["step"].value_counts()
     failed = ledger[ledger["state"] == "failed"]["step"].value_counts()
     records = []
@@ -48,7 +48,7 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
     return records
 
 
-def _switched_off(diffusion: Mapping[str, Any]) -> set[str]:
+def _switched_off(diffusion: Mapping[str, Any], functional: Mapping[str, Any]) -> set[str]:
     """Return the corrections that the settings do not ask for."""
     switches = {
         "denoise_dwi": diffusion["denoise"] != "none",
@@ -56,6 +56,7 @@ def _switched_off(diffusion: Mapping[str, Any]) -> set[str]:
         "correct_dwi_motion": diffusion["motion"],
         "correct_distortion": diffusion["distortion"] != "none",
         "correct_bias": diffusion["bias"],
+        "correct_bold_distortion": functional["distortion"] != "none",
     }
     return {step for step, wanted in switches.items() if not wanted}
 
@@ -92,6 +93,13 @@ _SAME_JOB = {
 }
 
 
+_WITHOUT_FIELD = {
+    "auto": "",
+    "none": "",
+    "anatomy": ", without them by registration to the T1w image along the axis of phase encoding",
+}
+
+
 def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     diffusion, functional = settings["diffusion"], settings["functional"]
     regions = ", ".join(settings["atlases"]["diffusion"])
@@ -112,6 +120,10 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "measure_diffusion": {"atlas": regions},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
         "preprocess_bold": {},
+        "correct_bold_distortion": {
+            "method": "field from images of opposite phase encoding"
+            + _WITHOUT_FIELD[functional["distortion"]]
+        },
         "import_bold": {},
         "extract_parcels": {
             "atlas": parcels,

@@ -246,6 +246,7 @@ def _scan_rows(
                 () if scan.pipeline else mask_of_scan(visit.lesions, scan.modality, select_lesion)
             ),
             "reversed": scan.reversed or "",
+            "matched": scan.matched or "",
             "pipeline": scan.pipeline,
             "mask": scan.mask or "",
             "confounds": scan.confounds or "",

@@ -126,9 +126,9 @@ def raw_dwi(wildcards):
     return PLAN.raw("dwi", wildcards.sub, wildcards.ses)
 
 
-def why_distorted(wildcards):
+def why_distorted(modality):
     """Params function: why susceptibility distortion stays, empty where it is corrected."""
-    return PLAN.why_distorted(wildcards.sub)
+    return lambda wildcards: PLAN.why_distorted(modality, wildcards.sub)
 
 
 def raw_bold(wildcards):

@@ -29,7 +29,7 @@ rule preprocess_dwi:
         outliers=SETTINGS["diffusion"]["outliers"],
         motion=SETTINGS["diffusion"]["motion"],
         bias=SETTINGS["diffusion"]["bias"],
-        why_distorted=why_distorted,
+        why_distorted=why_distorted("dwi"),
         gradients=SETTINGS["diffusion"]["gradients"],
     script:
         "../scripts/preprocess_dwi.py"

@@ -19,6 +19,8 @@ rule preprocess_bold:
         runtime=minutes("preprocess_bold", "bold"),
     params:
         code=code("preprocess_bold"),
+        why_distorted=why_distorted("bold"),
+        seed=SETTINGS["seed"],
     script:
         "../scripts/preprocess_bold.py"
 

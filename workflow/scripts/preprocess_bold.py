@@ -7,6 +7,10 @@ with job_log(snakemake.log[0]):
     preprocess_bold(
         image=snakemake.input.image,
         sidecars=list(snakemake.input.get("sidecars", [])),
+        opposite=list(snakemake.input.get("opposite", [])),
+        matched=list(snakemake.input.get("matched", [])),
+        why_distorted=snakemake.params.why_distorted,
+        seed=snakemake.params.seed,
         out_image=snakemake.output.image,
         out_reference=snakemake.output.reference,
         out_mask=snakemake.output.mask,

@@ -75,3 +75,41 @@ def test_an_unreadable_sidecar_does_not_end_the_indexing(tmp_path):
     written(tmp_path, EPI, table=False)
     (tmp_path / f"{EPI}.json").write_text("{")
     assert found(tmp_path) == {MINE: None}
+
+
+BOLD = "sub-01/ses-a/func/sub-01_ses-a_task-rest_{}bold"
+RUN = "sub-01/ses-a/func/sub-01_ses-a_task-rest_bold.nii.gz"
+FMAP = "sub-01/ses-a/fmap/sub-01_ses-a_dir-{}_epi"
+
+
+def found_for_run(root):
+    (visit,) = index_dataset(root)
+    return {scan.path: (scan.reversed, scan.matched) for scan in visit.scans["bold"]}
+
+
+def test_a_run_finds_its_field_map_and_where_there_are_both_polarities_both(tmp_path):
+    meant = {"IntendedFor": f"bids::{RUN}"}
+    written(tmp_path, BOLD.format(""), table=False, PhaseEncodingDirection="j-")
+    written(tmp_path, FMAP.format("PA"), table=False, PhaseEncodingDirection="j", **meant)
+    opposite = FMAP.format("PA") + ".nii.gz"
+    assert found_for_run(tmp_path) == {RUN: (opposite, None)}
+    written(tmp_path, FMAP.format("AP"), table=False, PhaseEncodingDirection="j-", **meant)
+    assert found_for_run(tmp_path) == {RUN: (opposite, FMAP.format("AP") + ".nii.gz")}
+
+
+def test_a_map_read_out_at_another_speed_needs_its_own_opposite(tmp_path):
+    meant = {"B0FieldIdentifier": "pepolar"}
+    run = {"PhaseEncodingDirection": "j", "TotalReadoutTime": 0.04, "B0FieldSource": "pepolar"}
+    written(tmp_path, BOLD.format(""), table=False, **run)
+    for way, sign in (("AP", "j-"), ("PA", "j")):
+        fields = {"PhaseEncodingDirection": sign, "TotalReadoutTime": 0.08, **meant}
+        written(tmp_path, FMAP.format(way), table=False, **fields)
+        pair = (FMAP.format("AP") + ".nii.gz", FMAP.format("PA") + ".nii.gz")
+        assert found_for_run(tmp_path) == {RUN: (None, None) if way == "AP" else pair}
+
+
+def test_runs_of_opposite_polarity_serve_each_other(tmp_path):
+    for way, sign in (("AP", "j-"), ("PA", "j")):
+        written(tmp_path, BOLD.format(f"dir-{way}_"), table=False, PhaseEncodingDirection=sign)
+    names = [BOLD.format(f"dir-{way}_") + ".nii.gz" for way in ("AP", "PA")]
+    assert found_for_run(tmp_path) == {names[0]: (names[1], None), names[1]: (names[0], None)}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from msimaging.bids.plan import Plan
-from msimaging.bids.rows import write_rows
+from msimaging.bids.rows import read_rows, write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
 from msimaging.bids.visits import EXCLUSION_COLUMNS, VISIT_COLUMNS
 from msimaging.errors import ConfigError
@@ -83,3 +83,38 @@ def test_every_unknown_scan_is_named_with_its_line(study: Path) -> None:
     table.write_text(table.read_text().replace("sub-2_ses-m2_dwi", "other"))
     with pytest.raises(ConfigError, match=r"line 4: every scan .* found other\.nii\.gz"):
         plan(study)
+
+
+def field_maps(study: Path, **of_visit: str) -> None:
+    """Give runs of the first patient an image of opposite polarity, of their own one, or a T1w."""
+    scans, visits = read_rows(study / "scans.tsv"), read_rows(study / "visits.tsv")
+    for scan in list(scans):
+        visit = scan["path"].removeprefix("sub-1_ses-").removesuffix("_bold.nii.gz")
+        for kind in filter(None, of_visit.get(visit, "").split()):
+            name = f"{visit}_{kind}.nii.gz"
+            scans.append({"path": name, "modality": "epi", "sidecars": f"{visit}_{kind}.json"})
+            if kind == "T1w":
+                next(v for v in visits if v["bold"] == scan["path"])["anat"] = name
+            else:
+                scan[kind] = name
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
+    write_rows(study / "visits.tsv", VISIT_COLUMNS, visits)
+
+
+def test_runs_of_a_patient_are_undistorted_together_or_not_at_all(study: Path) -> None:
+    field_maps(study, m1="reversed", m7="")
+    told = plan(study).why_distorted("bold", "sub-1")
+    assert told == "no image of opposite phase encoding in ses-m7; all visits are treated alike"
+    assert "opposite" not in plan(study).raw("bold", "sub-1", "ses-m1")
+    field_maps(study, m7="reversed matched")
+    assert "only one polarity in fmap/ of ses-m1" in plan(study).why_distorted("bold", "sub-1")
+    field_maps(study, m1="matched")
+    whole = plan(study)
+    assert whole.why_distorted("bold", "sub-1") == ""
+    files = whole.raw("bold", "sub-1", "ses-m1")
+    assert files["opposite"] == ["raw/m1_reversed.nii.gz"]
+    assert files["matched"] == ["raw/m1_matched.nii.gz", "raw/m1_matched.json"]
+    off = plan(study, functional={"distortion": "none"})
+    assert off.why_distorted("bold", "sub-1") == "switched off in the settings"
+    assert "opposite" not in off.raw("bold", "sub-1", "ses-m1")
+    assert whole.why_distorted("dwi", "sub-1") == "no image of opposite phase encoding"

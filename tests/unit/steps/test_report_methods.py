@@ -30,10 +30,17 @@ def test_lesions_are_told_where_there_are_some_and_missed_nowhere() -> None:
 
 
 @pytest.mark.parametrize("state", ["done", "absent"])
-def test_distortion_is_told_as_the_ledger_has_it(state: str) -> None:
-    rows = pd.DataFrame({"step": ["correct_distortion"], "state": [state]})
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("correct_distortion", "Correction of susceptibility distortion: not done"),
+        ("correct_bold_distortion", "susceptibility distortion of resting runs: not done"),
+    ],
+)
+def test_distortion_is_told_as_the_ledger_has_it(state: str, step: str, name: str) -> None:
+    rows = pd.DataFrame({"step": [step], "state": [state]})
     settings = validated({"bids_dir": "bids"})
     text = methods_text(step_records(pd.concat([LEDGER, rows]), settings))
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     assert ("opposite phase encoding" in told) is (state == "done")
-    assert ("susceptibility distortion" in " ".join(text.not_run)) is (state == "absent")
+    assert (name in " ".join(text.not_run)) is (state == "absent")
