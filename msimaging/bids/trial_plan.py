@@ -87,6 +87,17 @@ class TrialPlan:
         """Return whether head motion is a covariate of a model."""
         return "motion" in self._section("models")[name].get("covariates", ())
 
+    def needs_edges(self, name: str) -> bool:
+        """Return whether a model works on every edge of the connectivity matrices."""
+        return self._section("models")[name]["kind"] in {"nbs", "tfnbs"}
+
+    def edge_atlases(self, name: str) -> list[str]:
+        """Return the atlas whose edges a model works on, nothing where it works on none."""
+        if not self.needs_edges(name):
+            return []
+        own = self._section("models")[name].get("atlas")
+        return [own] if own else list(self.settings["atlases"]["functional"])[:1]
+
     def needs_images(self, name: str) -> bool:
         """Return whether a model asks for a measure that no outcome declares."""
         model = self._section("models")[name]

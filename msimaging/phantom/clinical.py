@@ -104,6 +104,32 @@ def simulate_clinical(
     )
 
 
+def planned_visits(shape: TrialShape, *, seed: int = 0) -> dict[str, tuple[int, ...]]:
+    """Return the months at which each patient of `simulate_clinical` is seen.
+
+    Scans that `msimaging.phantom.simulate_trial` makes at these ``months``, or at some of them,
+    belong to the visits of the tables. Simulate the scans first: the tables that come with them
+    are replaced.
+
+    Parameters
+    ----------
+    shape : {"early", "long"}
+        As in `simulate_clinical`.
+    seed : int
+        As there.
+
+    Returns
+    -------
+    dict
+        Months by participant; those who leave have fewer.
+    """
+    n_patients, months = SCHEDULES[shape]
+    names = [f"sub-{number + 1:02d}" for number in range(n_patients)]
+    treatments = _treatments(shape, names, np.random.default_rng((seed, n_patients)))
+    lasts = _last_months(names, months, treatments)
+    return {name: tuple(m for m in months if m <= lasts[name]) for name in names}
+
+
 def _treatments(
     shape: TrialShape, names: Sequence[str], rng: np.random.Generator
 ) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def simulate_trial(
     *,
     n_patients: int = 4,
     n_visits: int = 2,
+    months: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
     rd_change: float = -0.06,
     coupling_change: float = 0.15,
@@ -65,6 +66,9 @@ def simulate_trial(
         Made when missing.
     n_patients, n_visits : int
         Size. A patient's data do not depend on how many others there are.
+    months : sequence of sequence of int, optional
+        Planned months of each patient's visits, from 0 on, in the place of ``n_patients`` and
+        ``n_visits``: months between visits may differ, and patients may miss visits or leave.
     seed : int
         Same seed, same bytes.
     rd_change, coupling_change : float
@@ -109,7 +113,7 @@ def simulate_trial(
         n_lesions=n_lesions,
         lesion_growth=lesion_growth,
     )
-    raise_on_errors(_faults(n_patients, n_visits, effects))
+    raise_on_errors([*_faults(n_patients, n_visits, effects), *_month_faults(months)])
     dwi = {
         "voxel_size": dwi_voxel_size,
         "n_b0": n_b0,
@@ -125,15 +129,19 @@ def simulate_trial(
         "tsnr": tsnr,
         "saturation_seconds": saturation_seconds,
     }
-    patients = [patient_visits(seed, patient, n_visits, effects) for patient in range(n_patients)]
+    plans = [None] * n_patients if months is None else months
+    patients = [
+        patient_visits(seed, patient, n_visits, effects, months=plan)
+        for patient, plan in enumerate(plans)
+    ]
     bids.write_dataset(bids_dir, patients, seed=seed)
-    for number, visit in enumerate(visit for visits in patients for visit in visits):
+    for patient, place, visit in _numbered(patients):
         if progress is not None:
             progress(f"simulating {visit.participant_id} {visit.session_id}")
         _write_visit(
             Path(bids_dir),
             visit,
-            stream=(seed, *divmod(number, n_visits)),
+            stream=(seed, patient, place),
             walk=(motion_degrees, motion_mm),
             dwi_settings=dwi,
             bold_settings=bold,
@@ -173,6 +181,27 @@ def _faults(n_patients: int, n_visits: int, effects: Effects) -> list[Finding]:
             )
         )
     return faults
+
+
+def _month_faults(months: Sequence[Sequence[int]] | None) -> list[Finding]:
+    return [
+        Finding(
+            where=f"months of patient {patient}",
+            rule="the months of a patient's visits begin with 0 and increase",
+            found=", ".join(map(str, plan)) or "no visit",
+            remedy="Correct the plan.",
+        )
+        for patient, plan in enumerate(months or (), start=1)
+        if not plan or plan[0] != 0 or sorted(set(plan)) != list(plan)
+    ]
+
+
+def _numbered(
+    patients: Sequence[Sequence[VisitTruth]],
+) -> Iterator[tuple[int, int, VisitTruth]]:
+    for patient, visits in enumerate(patients):
+        for place, visit in enumerate(visits):
+            yield patient, place, visit
 
 
 def _write_visit(

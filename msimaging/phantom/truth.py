@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -112,7 +113,12 @@ class Effects:
 
 
 def patient_visits(
-    seed: int, patient: int, n_visits: int, effects: Effects
+    seed: int,
+    patient: int,
+    n_visits: int,
+    effects: Effects,
+    *,
+    months: Sequence[int] | None = None,
 ) -> tuple[VisitTruth, ...]:
     """Draw one patient.
 
@@ -126,6 +132,9 @@ def patient_visits(
         Visits, about six months apart (5 to 7).
     effects : Effects
         What is planted.
+    months : sequence of int, optional
+        Planned month of each visit, from 0 on, in the place of ``n_visits``: visits are then up to
+        four days off the plan, and missed ones are not in it.
 
     Returns
     -------
@@ -141,16 +150,20 @@ def patient_visits(
     start = datetime(2024, 1, 15, 9, tzinfo=UTC) + timedelta(minutes=int(rng.integers(0, 400_000)))
     edss = 1.0 + 0.5 * float(rng.integers(0, 10))
     centres, radii = random_lesions(rng, effects.n_lesions)
+    plan = [6 * visit for visit in range(n_visits)] if months is None else list(months)
     visits, days = [], 0.0
-    for visit in range(n_visits):
+    for visit, month in enumerate(plan):
         own = np.random.default_rng((seed, patient, visit, VISIT))
-        days += 0.0 if visit == 0 else float(own.integers(153, 213))
+        if visit and months is None:
+            days += float(own.integers(153, 213))
+        elif visit:
+            days = float(round(month * DAYS_PER_MONTH) + own.integers(-4, 5))
         edss += 0.0 if visit == 0 else float(own.choice([-0.5, 0.0, 0.0, 0.5]))
         pairs = zip(typical_coupling().items(), baseline_z, strict=True)
         visits.append(
             VisitTruth(
                 participant_id=f"sub-{patient + 1:02d}",
-                session_id="ses-baseline" if visit == 0 else f"ses-month{6 * visit:02d}",
+                session_id="ses-baseline" if visit == 0 else f"ses-month{month:02d}",
                 acquired=start + timedelta(days=days),
                 months=days / DAYS_PER_MONTH,
                 edss=edss,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from msimaging.statistics.inputs import as_floats, check_fraction, refuse
+from msimaging.statistics.inputs import as_floats, check_fraction, order_of_rows, refuse
 
 # 8! = 40,320 orders of patients are gone through one by one
 MAX_EXACT_PATIENTS = 8
@@ -98,6 +98,7 @@ def association(
     if method not in ("pearson", "spearman"):
         raise refuse("method", "pearson or spearman", repr(method), "Choose one of these.")
     table, n_missing = _complete(x, y, covariates)
+    table = table[order_of_rows(table)]
     if method == "spearman":
         table = stats.rankdata(table, axis=0)
     n, n_covariates = len(table), table.shape[1] - 2

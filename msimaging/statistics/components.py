@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from msimaging.statistics.inputs import TIE_TOLERANCE, as_floats, refuse
+from msimaging.statistics.inputs import TIE_TOLERANCE, as_floats, order_of_rows, refuse
 from msimaging.statistics.max_t import unit_columns
 
 ComponentStatistic = Literal["size", "intensity"]
@@ -100,8 +100,9 @@ def tested_edges(differences: ArrayLike) -> TestedEdges:
     first, second = np.triu_indices(rows, 1)
     flat = matrices[:, first, second]
     tested = ~np.isnan(flat).any(axis=0)
+    units = unit_columns(flat[:, tested])
     return TestedEdges(
-        unit_columns(flat[:, tested]),
+        units[order_of_rows(units, columns_alike=True)],
         first[tested].astype(np.int64),
         second[tested].astype(np.int64),
         rows,

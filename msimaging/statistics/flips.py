@@ -73,9 +73,16 @@ class FlipPlan:
         return 1 / (self.n_flips + 1)
 
 
-def plan_flips(n_patients: int, *, alternative: Alternative, n_random: int, seed: int) -> FlipPlan:
-    """Return all flips up to 20 patients, ``n_random`` seeded ones above."""
-    exact = n_patients <= MAX_EXACT_PATIENTS
+def plan_flips(
+    n_patients: int,
+    *,
+    alternative: Alternative,
+    n_random: int,
+    seed: int,
+    max_exact: int = MAX_EXACT_PATIENTS,
+) -> FlipPlan:
+    """Return all flips up to ``max_exact`` patients, ``n_random`` seeded ones above."""
+    exact = n_patients <= max_exact
     return FlipPlan(
         n_patients=n_patients,
         n_flips=2**n_patients if exact else n_random,

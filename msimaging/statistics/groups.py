@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
-from msimaging.statistics.inputs import TIE_TOLERANCE, as_floats, check_fraction, refuse
+from msimaging.statistics.inputs import (
+    TIE_TOLERANCE,
+    as_floats,
+    check_fraction,
+    order_of_rows,
+    refuse,
+)
 
 # exact distribution of Friedman's rank sums up to this size, random permutations above
 MAX_EXACT_VISITS = 4
@@ -287,6 +293,7 @@ def _friedman_exact(ranks: NDArray[np.float64]) -> tuple[float, float]:
 
 def _friedman_random(ranks: NDArray[np.float64], n_random: int, seed: int) -> tuple[float, float]:
     generator = np.random.default_rng(seed)
+    ranks = ranks[order_of_rows(ranks)]
     observed = _spread_of_sums(ranks.sum(axis=0)[np.newaxis])[0]
     hits = 0
     for start in range(0, n_random, 1000):

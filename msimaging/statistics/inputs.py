@@ -68,6 +68,22 @@ def drop_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]
     return values[present], int((~present).sum())
 
 
+def order_of_rows(rows: NDArray[np.float64], *, columns_alike: bool = False) -> NDArray[np.intp]:
+    """Return an order of patients that follows from their values and not from their names.
+
+    Random draws are dealt out in this order, so that renaming or sorting patients changes nothing.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (S, C)
+        One row per patient.
+    columns_alike : bool
+        Whether the columns may stand in any order, as labels of an atlas do.
+    """
+    keys = np.sort(rows, axis=1) if columns_alike else rows
+    return np.lexsort(keys.T[::-1]) if keys.shape[1] else np.arange(len(keys))
+
+
 def check_alternative(alternative: str) -> None:
     """Refuse an alternative hypothesis that does not exist."""
     if alternative not in ALTERNATIVES:

@@ -15,6 +15,7 @@ from msimaging.statistics.inputs import (
     Alternative,
     as_floats,
     check_alternative,
+    order_of_rows,
     refuse,
 )
 from msimaging.statistics.split_flips import SplitFlips
@@ -123,7 +124,10 @@ def max_t_test(
     columns = unit_columns(matrix[:, tested])
     moved = columns.any(axis=1)  # a patient without any change has no sign to flip
     plan = plan_flips(int(moved.sum()), alternative=alternative, n_random=n_random, seed=seed)
-    signed = -columns[moved] if alternative == "less" else columns[moved]
+    rows = columns[moved]
+    if not plan.exact:
+        rows = rows[order_of_rows(rows, columns_alike=True)]
+    signed = -rows if alternative == "less" else rows
     alone, stepped, single = _count_hits(signed, plan, alternative, n_threads)
     n = matrix.shape[0]
     statistic = np.full(tested.shape, np.nan)

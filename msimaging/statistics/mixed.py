@@ -153,7 +153,8 @@ def mixed_model(
     check_fraction(level, where="level")
     wanted = [outcome, time, *covariates, *([by] if by else [])]
     table, n_missing = complete_visits(visits, columns=wanted, patient=patient, time=time)
-    months, groups = table[time].to_numpy(), table[patient].to_numpy()
+    table, groups = _in_own_order(table, patient, outcome)
+    months = table[time].to_numpy()
     names, design = _fixed_design(table, months, covariates, by, knot)
     random = time_design(months, None)[:, : 2 if random_slope else 1]
     n = len(np.unique(groups))
@@ -166,7 +167,7 @@ def mixed_model(
             "Use fewer covariates.",
         )
     fit = _fit(table[outcome].to_numpy(), design, groups, random, reml=reml)
-    shape = _Shape(design, random, np.unique(groups, return_inverse=True)[1].astype(np.int64))
+    shape = _Shape(design, random, groups)
     errors = shape.errors(table[outcome].to_numpy(), fit, reml=reml)
     terms = _t_terms(names, np.asarray(fit.fe_params), errors, df=n - between, level=level)
     refits = shape.bootstrap(fit, reml=reml, n_bootstrap=n_bootstrap, seed=seed)
@@ -190,6 +191,17 @@ def mixed_model(
         p_method="parametric bootstrap" if n_bootstrap else f"t with {n - between} df",
         n_bootstrap=len(refits),
     )
+
+
+def _in_own_order(
+    table: pd.DataFrame, patient: str, outcome: str
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return patients numbered by their values, so that names decide no draw."""
+    names, codes = np.unique(table[patient].to_numpy(), return_inverse=True)
+    courses = [table[outcome].to_numpy()[codes == code].tolist() for code in range(len(names))]
+    rank = np.argsort(sorted(range(len(names)), key=courses.__getitem__))
+    order = np.argsort(rank[codes], kind="stable")
+    return table.iloc[order], np.asarray(rank[codes][order], dtype=np.int64)
 
 
 def _fixed_design(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from msimaging.statistics.components import ComponentStatistic, TestedEdges, tested_edges
-from msimaging.statistics.flips import FlipPlan, plan_flips
+from msimaging.statistics.flips import MAX_EXACT_PATIENTS, FlipPlan, plan_flips
 from msimaging.statistics.inputs import (
     TIE_TOLERANCE,
     Alternative,
@@ -130,6 +130,7 @@ def network_based_statistic(
     kind: ComponentStatistic = "size",
     alternative: Alternative = "two-sided",
     n_random: int = 10_000,
+    max_exact: int = MAX_EXACT_PATIENTS,
     seed: int = 0,
 ) -> NetworkBasedStatistic:
     """Test connected components of changed edges.
@@ -147,7 +148,9 @@ def network_based_statistic(
     alternative : {"two-sided", "greater", "less"}
         Direction, declared before looking.
     n_random : int
-        Random flips where there are more than 20 patients; all flips are used up to 20.
+        Random flips where there are more patients than ``max_exact``.
+    max_exact : int
+        Patients up to whom all flips are gone through.
     seed : int
         Seed of the random flips.
 
@@ -163,7 +166,9 @@ def network_based_statistic(
     check_alternative(alternative)
     _check_component_options(threshold, kind)
     edges = tested_edges(differences)
-    plan = plan_flips(edges.n, alternative=alternative, n_random=n_random, seed=seed)
+    plan = plan_flips(
+        edges.n, alternative=alternative, n_random=n_random, seed=seed, max_exact=max_exact
+    )
     tails = _tails(alternative)
 
     def largest(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -199,6 +204,7 @@ def threshold_free_networks(
     thresholds: ArrayLike | None = None,
     alternative: Alternative = "two-sided",
     n_random: int = 10_000,
+    max_exact: int = MAX_EXACT_PATIENTS,
     seed: int = 0,
 ) -> ThresholdFreeNetworks:
     """Return family-wise p-values of edges, each helped by the components that it belongs to.
@@ -217,7 +223,7 @@ def threshold_free_networks(
         Thresholds on t. By default 20 even steps up to the t that a Bonferroni correction would
         ask of a single edge. They must not be chosen from these data: thresholds up to the
         observed maximum favour the observed flip, and reject 14 % of null data.
-    alternative, n_random, seed
+    alternative, n_random, max_exact, seed
         As for ``network_based_statistic``.
 
     Raises
@@ -231,7 +237,9 @@ def threshold_free_networks(
     """
     check_alternative(alternative)
     edges = tested_edges(differences)
-    plan = plan_flips(edges.n, alternative=alternative, n_random=n_random, seed=seed)
+    plan = plan_flips(
+        edges.n, alternative=alternative, n_random=n_random, seed=seed, max_exact=max_exact
+    )
     heights = (
         _bonferroni_steps(edges)
         if thresholds is None

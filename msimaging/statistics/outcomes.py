@@ -11,7 +11,7 @@ from typing import Literal
 from msimaging.errors import Finding
 from msimaging.statistics.edss import LEGAL_SCORES
 
-OutcomeType = Literal["continuous", "count", "ordinal", "edss", "proportion"]
+OutcomeType = Literal["continuous", "count", "ordinal", "edss", "proportion", "msfc"]
 Benefit = Literal["higher", "lower", "none"]
 _BEYOND = re.compile(r"^([<>])\s*=?\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)$")
 _NUMBER_WITH_UNIT = re.compile(r"^[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*[A-Za-z%µμ/]+.*$")
@@ -27,7 +27,8 @@ class OutcomeDeclaration:
     name : str
         Name in the models and results.
     type : str
-        ``continuous``, ``count``, ``ordinal``, ``edss`` or ``proportion``.
+        ``continuous``, ``count``, ``ordinal``, ``edss``, ``proportion``, or ``msfc``, which is
+        computed from other outcomes.
     units : str
         Unit of the numbers; "%" for proportions of a hundred.
     better : {"higher", "lower", "none"}
@@ -45,6 +46,10 @@ class OutcomeDeclaration:
     retest : mapping
         ``sd reliability`` and, where known, ``sd_retest practice`` of a reference sample, for
         reliable change.
+    parts : mapping
+        Outcomes behind an ``msfc``: ``t25fw nhpt pasat``, of the peg test one or both hands.
+    references : mapping
+        Mean and SD of a reference sample of its parts.
     """
 
     name: str
@@ -60,6 +65,8 @@ class OutcomeDeclaration:
     responder_points: float | None = None
     responder_fraction: float | None = None
     retest: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    references: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def counts_b_cells(self) -> bool:

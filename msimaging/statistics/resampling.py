@@ -102,7 +102,8 @@ def bootstrap_interval(
     check_fraction(level, where="level")
     values, n_missing = drop_missing(as_floats(differences, where="differences"))
     _check_bootstrap(values, method)
-    limits = _LIMITS[method](values, level, n_resamples, np.random.default_rng(seed))
+    # sorted: the samples must not depend on the order of the patients
+    limits = _LIMITS[method](np.sort(values), level, n_resamples, np.random.default_rng(seed))
     return BootstrapInterval(
         n=values.size,
         n_missing=n_missing,

@@ -120,7 +120,8 @@ def sign_flip_test(
         raise refuse(
             "differences", "at least one patient", f"0 ({n_missing} missing)", "Check the visits."
         )
-    moved = values[np.abs(values) > tolerance_of(values)]
+    # in an order of their own: random flips must not depend on that of the patients
+    moved = np.sort(values[np.abs(values) > tolerance_of(values)])
     plan = plan_flips(moved.size, alternative=alternative, n_random=n_random, seed=seed)
     hits = np.array([_count_as_extreme(_flipped_sums(moved, plan), moved, alternative)])
     return SignFlipTest(
@@ -222,4 +223,4 @@ def _random_subset_means(
 ) -> NDArray[np.float64]:
     chosen = np.random.default_rng(seed).random((n_random, values.size)) < 0.5
     chosen = chosen[chosen.any(axis=1)]
-    return np.asarray(chosen @ values / chosen.sum(axis=1))
+    return np.asarray(chosen @ np.sort(values) / chosen.sum(axis=1))

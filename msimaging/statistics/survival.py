@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from msimaging.statistics.inputs import as_floats, check_fraction, refuse
+from msimaging.statistics.inputs import as_floats, check_fraction, order_of_rows, refuse
 
 # group assignments gone through one by one up to this number
 MAX_EXACT_ASSIGNMENTS = 20_000
@@ -191,6 +191,9 @@ def _permutation_p(
 ) -> tuple[float, float, bool]:
     """Shuffle labels: all assignments for two small groups, random ones otherwise."""
     names = np.unique(labels)
+    coded = np.searchsorted(names, labels)
+    order = order_of_rows(np.column_stack([times, status, coded]))
+    times, status, labels, coded = times[order], status[order], labels[order], coded[order]
     first = int((labels == names[0]).sum())
     exact = names.size == 2 and math.comb(labels.size, first) <= MAX_EXACT_ASSIGNMENTS
     if exact:
@@ -199,10 +202,9 @@ def _permutation_p(
         for row, members in enumerate(chosen):
             codes[row, list(members)] = 0
     else:
-        coded = np.searchsorted(names, labels)
         generator = np.random.default_rng(seed)
         codes = generator.permuted(np.broadcast_to(coded, (n_random, coded.size)), axis=1)
-    observed = _log_rank(times, status, np.searchsorted(names, labels)[np.newaxis], names.size)[0]
+    observed = _log_rank(times, status, coded[np.newaxis], names.size)[0]
     null = _log_rank(times, status, codes, names.size)
     hits = int((null >= observed * (1 - 1e-9) - 1e-12).sum())
     if exact:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from msimaging.statistics.inputs import Alternative
 from msimaging.statistics.outcomes import OutcomeDeclaration
@@ -21,6 +22,8 @@ ModelKind = Literal[
     "association",
     "time-to-event",
     "responders",
+    "nbs",
+    "tfnbs",
 ]
 Family = Literal["primary", "secondary", "exploratory"]
 #: Drugs that deplete B cells, and what they are called in tables.
@@ -66,16 +69,43 @@ class ModelSettings:
     alternative: Alternative = "two-sided"
     method: Literal["pearson", "spearman"] = "spearman"
     adjustment: Literal["family", "max-t"] = "family"
+    threshold: tuple[float, ...] = ()
+    flips: int | None = None
 
     @classmethod
     def of(cls, name: str, given: Mapping[str, Any]) -> ModelSettings:
         """Return the settings of one section, with what it leaves out."""
-        lists = {"labels", "with_labels", "covariates", "components"}
+        lists = {"labels", "with_labels", "covariates", "components", "threshold"}
         fields: dict[str, Any] = {
             ("with_" if key == "with" else key): tuple(value) if key in lists else value
             for key, value in given.items()
         }
         return cls(name=name, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EdgeChange:
+    """Change of every edge of one patient between two visits.
+
+    Attributes
+    ----------
+    participant_id, baseline, follow_up, atlas : str
+        Whose, between which sessions, and of which parcels.
+    months : float
+        Between both; NaN where it is not known.
+    labels : tuple of str
+        Parcels.
+    matrix : ndarray, shape (P, P)
+        Fisher z, follow-up minus baseline; NaN where a visit lacks the edge.
+    """
+
+    participant_id: str
+    baseline: str
+    follow_up: str
+    atlas: str
+    months: float
+    labels: tuple[str, ...]
+    matrix: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +125,8 @@ class TrialData:
         ``participants.tsv``.
     motion : DataFrame
         ``participant_id session_id modality fd_mean``.
+    edges : tuple of EdgeChange
+        Of network-based statistics; empty where no model asks for them.
     declared : mapping
         Outcomes by name.
     control : str
@@ -114,6 +146,7 @@ class TrialData:
     patients: pd.DataFrame
     motion: pd.DataFrame
     declared: Mapping[str, OutcomeDeclaration]
+    edges: tuple[EdgeChange, ...] = ()
     control: str = ""
     entry_criterion: str = "none"
     placebo_rate: float | None = None

@@ -12,6 +12,7 @@ from msimaging.statistics.between_models import fit_ancova, fit_association
 from msimaging.statistics.course_models import fit_friedman, fit_mixed, fit_slopes
 from msimaging.statistics.event_models import fit_responders
 from msimaging.statistics.inference import adjust_p_values
+from msimaging.statistics.network_models import fit_nbs, fit_tfnbs
 from msimaging.statistics.paired_models import fit_paired
 from msimaging.statistics.survival_models import fit_time_to_event
 from msimaging.statistics.trial_data import ModelKind, ModelResult, ModelSettings, TrialData
@@ -21,6 +22,7 @@ _COMMON = {"kind", "family", "outcome"}
 _IMAGING = {"atlas", "labels", "summary"}
 _PAIR = {"baseline", "follow_up"}
 _SECOND = {"with", "with_atlas", "with_labels", "method", "covariates"}
+_NETWORKS = {"atlas", "alternative", "flips"}
 _EDSS = {"rule", "confirmation_weeks", "reference"}
 
 #: What each kind of model does, and which settings it knows.
@@ -42,6 +44,8 @@ KINDS: Mapping[ModelKind, tuple[Callable[[ModelSettings, TrialData], ModelResult
             ),
             "association": (fit_association, _COMMON | _IMAGING | _PAIR | _SECOND),
             "time-to-event": (fit_time_to_event, _COMMON | _EDSS | {"event", "group", "more_than"}),
+            "nbs": (fit_nbs, _COMMON | _PAIR | _NETWORKS | {"threshold"}),
+            "tfnbs": (fit_tfnbs, _COMMON | _PAIR | _NETWORKS),
             "responders": (
                 fit_responders,
                 _COMMON | _PAIR | _EDSS | {"components", "group", "more_than"},

@@ -173,12 +173,19 @@ def _grouped(left: pd.Series[str]) -> dict[str, list[str]]:
 
 
 def floor_note(result: ModelResult, *, test: str, n: int, p_floor: float) -> None:
-    """Tell the smallest p that a test could have given, where it misses the usual level."""
+    """Tell the smallest p that a test could have given, where it keeps the usual level away."""
     if p_floor > LEVEL:
         result.note(
             "floor",
             f"With {n} patients the {test} cannot give a p below {p_floor:.4g}: p < {LEVEL:g} is "
             "out of reach whatever the data.",
+        )
+    elif LEVEL // p_floor * p_floor < 0.8 * LEVEL:
+        reach = 100 * (LEVEL // p_floor) * p_floor
+        result.note(
+            "floor",
+            f"With {n} patients the {test} goes by steps of {p_floor:.4g}: where nothing changes "
+            f"it gives p <= {LEVEL:g} in {reach:.2g} % of trials and not in 5 %.",
         )
 
 

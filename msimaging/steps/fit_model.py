@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from msimaging.functional.motion import framewise_displacement
-from msimaging.statistics.trial_data import ModelSettings, TrialData
+from msimaging.statistics.trial_data import EdgeChange, ModelSettings, TrialData
 from msimaging.statistics.trial_models import fit_trial_model
 from msimaging.steps.outcome_tables import declarations_of
+from msimaging.steps.parcel_tables import read_matrix
 from msimaging.steps.records import describe
 from msimaging.steps.test_changes import RESULT_COLUMNS
 from msimaging.tables import read_table, write_table
@@ -83,6 +84,8 @@ def fit_model(
     changes: str,
     motion: Sequence[str],
     motion_rows: Sequence[Mapping[str, Any]],
+    edges: Sequence[str],
+    edge_rows: Sequence[Mapping[str, Any]],
     out_results: str,
     out_tests: str,
     out_patients: str,
@@ -104,6 +107,10 @@ def fit_model(
         covariate.
     motion_rows : sequence of mapping
         ``participant_id session_id modality`` of each.
+    edges : sequence of str
+        Change of every edge of each patient, where the model works on edges.
+    edge_rows : sequence of mapping
+        ``participant_id baseline follow_up months atlas`` of each.
     out_results, out_tests, out_patients, out_notes, out_counts : str
         Tables of the model.
     """
@@ -114,10 +121,11 @@ def fit_model(
         measures=read_table(measures),
         changes=read_table(changes),
         motion=_motion(motion, motion_rows),
+        edges=_edges(edges, edge_rows),
     )
     found = fit_trial_model(ModelSettings.of(name, settings["model"]), data)
     notes = [{"model": name, **note} for note in found.notes]
-    sources = [outcomes, patients, measures, changes, *motion]
+    sources = [outcomes, patients, measures, changes, *motion, *edges]
     for path, rows, columns, text in (
         (out_results, found.rows, RESULT_COLUMNS, "Results of one model, before correction."),
         (out_tests, found.tests, TEST_COLUMNS, "Labelled alternatives beside the results."),
@@ -137,6 +145,7 @@ def trial_data(
     measures: pd.DataFrame,
     changes: pd.DataFrame,
     motion: pd.DataFrame,
+    edges: Sequence[EdgeChange] = (),
 ) -> TrialData:
     """Put the tables of the cohort into the form that models take.
 
@@ -146,6 +155,8 @@ def trial_data(
         ``trial outcomes confidence seed``.
     outcomes, patients, measures, changes, motion : DataFrame
         As read.
+    edges : sequence of EdgeChange
+        Of network-based statistics.
 
     Returns
     -------
@@ -178,6 +189,7 @@ def trial_data(
         else changes,
         patients=patients.sort_values("participant_id").reset_index(drop=True),
         motion=motion,
+        edges=tuple(edges),
         declared=declarations_of({"outcomes": settings["outcomes"]}),
         control=trial["control"] or "",
         entry_criterion=trial["entry_criterion"],
@@ -186,6 +198,25 @@ def trial_data(
         level=settings["confidence"],
         seed=settings["seed"],
     )
+
+
+def _edges(paths: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[EdgeChange]:
+    found = []
+    for path, row in zip(paths, rows, strict=True):
+        matrix, labels = read_matrix(path)
+        months = row["months"]
+        found.append(
+            EdgeChange(
+                participant_id=row["participant_id"],
+                baseline=row["baseline"],
+                follow_up=row["follow_up"],
+                atlas=row["atlas"],
+                months=np.nan if months is None else float(months),
+                labels=labels,
+                matrix=matrix,
+            )
+        )
+    return found
 
 
 def _motion(paths: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -142,6 +142,8 @@ class _Checker:
             )
         if kind == "time-to-event" and declared.get("type") != "edss":
             yield _fault(f"models.{name}: confirmed events are those of EDSS", model["outcome"], ())
+        if kind in {"nbs", "tfnbs"} and model["outcome"] != "fisherz":
+            yield _fault(f"models.{name}: {kind} works on edges", model["outcome"], ["fisherz"])
         if kind == "responders" and not model.get("components"):
             yield from self._responders(name, model)
         for component in model.get("components", ()):

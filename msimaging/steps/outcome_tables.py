@@ -15,6 +15,7 @@ from msimaging.bids.rows import read_rows
 from msimaging.bids.visits import DAYS_PER_MONTH, Visits
 from msimaging.errors import Finding, InputError
 from msimaging.statistics.outcomes import OutcomeDeclaration, read_cells, unit_fault
+from msimaging.steps.outcome_values import Value, composite_values
 
 #: Columns that may hold the date of a row, the first that is there counts.
 DATE_COLUMNS = ("acq_time", "date", "assessment_date", "acq_date", "visit_date", "start_date")
@@ -22,19 +23,6 @@ SESSION_COLUMN_NOTE = (
     "phenotype tables with a session_id column are read; the BIDS validator refuses that column "
     "and wants values per visit in sub-X_sessions.tsv"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One outcome of one patient at one time."""
-
-    participant_id: str
-    session_id: str
-    months: float
-    measure: str
-    value: float
-    limit: str
-    source: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +59,8 @@ def declarations_of(settings: Mapping[str, Any]) -> dict[str, OutcomeDeclaration
         known = {key: value for key, value in given.items() if key in fields}
         if "levels" in known:
             known["levels"] = tuple(float(level) for level in known["levels"])
+        if known["type"] == "msfc":
+            known = {"units": "z", "better": "higher"} | known
         declared[name] = OutcomeDeclaration(name=name, **known)
     return declared
 
@@ -104,6 +94,9 @@ def read_clinical(
     for table in sorted(tables, key=lambda table: order.index(table.kind)):
         reader.read(table)
     reader.check_columns()
+    composed, findings = composite_values(reader.data.values, declarations_of(settings))
+    reader.data.values += composed
+    reader.data.findings += findings
     return reader.data
 
 
@@ -117,8 +110,9 @@ class _Reader:
         self._columns = {
             name: (given.get("column") or name, given.get("table"))
             for name, given in settings["outcomes"].items()
+            if given["type"] != "msfc"
         }
-        self._found: dict[str, list[str]] = {name: [] for name in self._declared}
+        self._found: dict[str, list[str]] = {name: [] for name in self._columns}
         self._seen: dict[tuple[str, str, str], str] = {}
         self._patients = set(visits.patients)
         self._start: dict[str, datetime] = {}
@@ -155,9 +149,10 @@ class _Reader:
     def _begin_patient(self, patient: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Take the first session of a patient's own table as the baseline of all dates."""
         self._patients.add(patient)
-        if rows and rows[0].get("session_id"):
-            self._first[patient] = rows[0]["session_id"]
-            date = _parsed_date(_date_cell(rows[0])[1])
+        first = _first_session(rows)
+        if first.get("session_id"):
+            self._first[patient] = first["session_id"]
+            date = _parsed_date(_date_cell(first)[1])
             if date:
                 self._start[patient] = date
 
@@ -352,6 +347,18 @@ class _Reader:
 def _plain_name(table: ClinicalTable) -> str:
     """Return the name by which settings call a table: ``sessions``, ``sdmt`` ..."""
     return table.kind if table.kind != "phenotype" else Path(table.path).stem
+
+
+def _first_session(rows: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return the row of the baseline: by the months in the names, else the first one.
+
+    Dates do not tell it, because a date before the baseline is to be found as a fault.
+    """
+    months = [nominal_months(row.get("session_id", "")) for row in rows]
+    known = [month for month in months if month is not None]
+    if not rows or len(known) < len(rows):
+        return rows[0] if rows else {}
+    return rows[known.index(min(known))]
 
 
 def _date_cell(row: Mapping[str, str]) -> tuple[str, str]:

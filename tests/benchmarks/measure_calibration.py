@@ -1,11 +1,14 @@
 """How often the tests of the trial reject where nothing changed, and how often intervals cover.
 
 Prints, for 5, 6, 10 and 20 patients, the rejection rate at 0.05 of the sign-flip test and the
-coverage of its t interval on normal changes; the family-wise rate of max-T and of network-based
-statistics over correlated edges. A rate that the test cannot reach is 0, and the floor is printed
-beside it. Discrete tests lie below 5 %: what they could attain at most is printed too.
+coverage of its t interval on normal changes; the family-wise rate of max-T, of network-based
+statistics by intensity and by size, and of their threshold-free form over correlated edges. A rate
+that the test cannot reach is 0, and the floor is printed beside it. Exact tests go by steps: the
+largest rate up to 5 % that all flips of n patients can give is printed too, and sizes of
+components, which are whole numbers and tie, lie below it.
 
-Run: python tests/benchmarks/measure_calibration.py [--trials 4000] [--networks 400]
+Run: python tests/benchmarks/measure_calibration.py [--patients 5 6 10 20] [--trials 4000]
+    [--networks 1000] [--seed 7]
 """
 
 from __future__ import annotations
@@ -15,9 +18,14 @@ import argparse
 import numpy as np
 
 from msimaging.statistics.inference import max_t_test, paired_effect
-from msimaging.statistics.networks import network_based_statistic
+from msimaging.statistics.networks import network_based_statistic, threshold_free_networks
 
 LEVEL = 0.05
+NODES = 10
+#: Above it the threshold-free form takes a quarter of a minute a trial.
+MAX_THRESHOLD_FREE = 10
+#: Columns of the sign-flip test that are held at once.
+COLUMNS = 1000
 
 
 def attainable(n: int) -> float:
@@ -26,44 +34,68 @@ def attainable(n: int) -> float:
     return np.floor(LEVEL * flips + 1e-9) / flips
 
 
-def wilson(rate: float, n: int) -> str:
+def told(hits: float, n: int) -> str:
+    rate = hits / n
     half = 1.96 * np.sqrt(rate * (1 - rate) / n)
     return f"{100 * rate:5.2f} % (+- {100 * half:.2f})"
 
 
+def single(n: int, trials: int, seed: int) -> None:
+    """Print the rates of one test and one interval."""
+    changes = np.random.default_rng((seed, n, 0)).normal(size=(trials, n))
+    # every trial is a column of its own: the test of each by itself
+    parts = [changes[start : start + COLUMNS].T for start in range(0, trials, COLUMNS)]
+    rejected = sum(int((max_t_test(part).p <= LEVEL).sum()) for part in parts)
+    effects = [paired_effect(np.zeros(n), row) for row in changes]
+    covered = sum(e.ci_low <= 0 <= e.ci_high for e in effects)
+    print(
+        f"n = {n:2d}: rejects {told(rejected, trials)}, attainable {100 * attainable(n):.2f} %, "
+        f"floor {2.0 ** (1 - n):.4g}; interval covers {told(covered, trials)}",
+        flush=True,
+    )
+
+
+def family_wise(n: int, trials: int, seed: int) -> None:
+    """Print how often any of all edges, and any component, is called changed."""
+    generator = np.random.default_rng((seed, n, 1))
+    rows, columns = np.triu_indices(NODES, 1)
+    hits = {"max-T": 0, "NBS by intensity": 0, "NBS by size": 0, "threshold-free": 0}
+    if n > MAX_THRESHOLD_FREE:
+        hits.pop("threshold-free")
+    for _ in range(trials):
+        edges = generator.normal(size=(n, rows.size)) + generator.normal(size=(n, 1))
+        matrices = np.zeros((n, NODES, NODES))
+        matrices[:, rows, columns] = matrices[:, columns, rows] = edges
+        hits["max-T"] += bool(np.nanmin(max_t_test(edges).p_adjusted) <= LEVEL)
+        for kind in ("intensity", "size"):
+            p = network_based_statistic(matrices, threshold=2.0, kind=kind).p
+            hits[f"NBS by {kind}"] += p <= LEVEL
+        if "threshold-free" in hits:
+            p = np.nanmin(threshold_free_networks(matrices).p_adjusted)
+            hits["threshold-free"] += bool(p <= LEVEL)
+    rates = ", ".join(f"{name} {told(count, trials)}" for name, count in hits.items())
+    print(
+        f"n = {n:2d}: {rates}; attainable {100 * attainable(n):.2f} %, floor {2.0 ** (1 - n):.4g}",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--patients", type=int, nargs="+", default=[5, 6, 10, 20])
     parser.add_argument("--trials", type=int, default=4000)
-    parser.add_argument("--networks", type=int, default=400)
+    parser.add_argument("--networks", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
-    generator = np.random.default_rng(7)
-    print("sign-flip test of one change, and the t interval")
-    for n in (5, 6, 10, 20):
-        changes = generator.normal(size=(arguments.trials, n))
-        # every trial is a column of its own: the test of each by itself
-        p = max_t_test(changes.T).p
-        effects = [paired_effect(np.zeros(n), row) for row in changes]
-        covered = np.mean([e.ci_low <= 0 <= e.ci_high for e in effects])
-        told = wilson(float(np.mean(p <= LEVEL)), arguments.trials)
-        print(
-            f"n = {n:2d}: rejects {told}, attainable {100 * attainable(n):.2f} %, floor "
-            f"{2.0 ** (1 - n):.4g}; interval covers {wilson(float(covered), arguments.trials)}"
-        )
-    print("max-T over 40 correlated edges and NBS over 10 nodes (45 edges), family-wise")
-    rows, columns = np.triu_indices(10, 1)
-    for n in (5, 6, 10):
-        hits = {"max-T": 0, "NBS": 0}
-        for _ in range(arguments.networks):
-            edges = generator.normal(size=(n, rows.size)) + generator.normal(size=(n, 1))
-            hits["max-T"] += bool(np.nanmin(max_t_test(edges[:, :40]).p_adjusted) <= LEVEL)
-            matrices = np.zeros((n, 10, 10))
-            matrices[:, rows, columns] = matrices[:, columns, rows] = edges
-            hits["NBS"] += network_based_statistic(matrices, threshold=2.0).p <= LEVEL
-        told = ", ".join(
-            f"{name} {wilson(count / arguments.networks, arguments.networks)}"
-            for name, count in hits.items()
-        )
-        print(f"n = {n:2d}: {told}; floor {2.0 ** (1 - n):.4g}")
+    print(f"sign-flip test of one change, and the t interval: {arguments.trials} trials")
+    for n in arguments.patients:
+        single(n, arguments.trials, arguments.seed)
+    edges = NODES * (NODES - 1) // 2
+    print(
+        f"family-wise over {edges} correlated edges of {NODES} nodes: {arguments.networks} trials"
+    )
+    for n in arguments.patients:
+        family_wise(n, arguments.networks, arguments.seed)
 
 
 if __name__ == "__main__":

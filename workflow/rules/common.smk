@@ -386,6 +386,17 @@ def motion_rows_of_model(wildcards):
     ]
 
 
+def edges_of_model(wildcards):
+    """Input function: change of every edge of all patients, where a model works on edges."""
+    atlases = TRIAL.edge_atlases(wildcards.model)
+    return PLAN.of_all_pairs("bold", "connectivity_change", task=TASK, atlas=atlases)
+
+
+def edge_rows_of_model(wildcards):
+    """Params function: patient, sessions, months and atlas of these matrices."""
+    return PLAN.pair_rows("bold", TRIAL.edge_atlases(wildcards.model))
+
+
 def planned_settings(wildcards):
     """Params function: settings of the model that the next trial is planned on."""
     return TRIAL.model_settings(TRIAL.planned_model)

@@ -30,6 +30,7 @@ rule fit_model:
         measures=output("measures"),
         changes=output("changes"),
         motion=motion_of_model,
+        edges=edges_of_model,
     output:
         results=output("model_part", part="results"),
         tests=output("model_part", part="tests"),
@@ -48,6 +49,7 @@ rule fit_model:
         code=code("fit_model"),
         settings=lambda wildcards: TRIAL.model_settings(wildcards.model),
         motion=motion_rows_of_model,
+        edges=edge_rows_of_model,
     script:
         "../scripts/fit_model.py"
 

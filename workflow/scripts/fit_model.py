@@ -13,6 +13,8 @@ with job_log(snakemake.log[0]):
         changes=snakemake.input.changes,
         motion=snakemake.input.motion,
         motion_rows=snakemake.params.motion,
+        edges=snakemake.input.edges,
+        edge_rows=snakemake.params.edges,
         out_results=snakemake.output.results,
         out_tests=snakemake.output.tests,
         out_patients=snakemake.output.contributions,

@@ -50,3 +50,26 @@ def test_bland_altman_limits():
 def test_one_pair_has_no_limits():
     with pytest.raises(InputError, match="two complete pairs"):
         bland_altman([1.0, np.nan], [2.0, 3.0])
+
+
+def test_peak_flow_as_bland_and_altman_printed_it():
+    """Peak expiratory flow [L/min] of 17 people by two meters, each twice (Lancet 1986)."""
+    large = np.array(
+        [
+            [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427],
+            [490, 397, 512, 401, 470, 611, 415, 431, 638, 429, 420, 633, 275, 492, 165, 372, 421],
+        ]
+    )
+    mini = np.array(
+        [
+            [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451],
+            [525, 415, 508, 444, 500, 625, 460, 390, 642, 432, 420, 605, 227, 467, 268, 370, 443],
+        ]
+    )
+    found = bland_altman(mini[0], large[0])
+    assert (round(found.bias, 1), round(found.sd, 1)) == (-2.1, 38.8)
+    assert (round(found.bias_ci_low, 1), round(found.bias_ci_high, 1)) == (-22.0, 17.8)
+    # the paper takes 2 standard deviations: -79.7 and 75.5
+    assert found.bias - 2 * found.sd == pytest.approx(-79.7, abs=0.06)
+    assert found.lower == pytest.approx(-2.12 - 1.96 * 38.77, abs=0.02)
+    assert [round(within_subject(meter.T).sd, 1) for meter in (large, mini)] == [15.3, 19.9]

@@ -119,6 +119,80 @@ def test_all_faults_come_together_and_start_nothing(
     assert not (root / "study" / "derivatives").exists()
 
 
+def test_every_kind_of_fault_is_told_in_one_report(trial: tuple[Path, dict]) -> None:
+    """What must be refused, all at once: nothing hides behind the first fault."""
+    root, settings = trial
+    people = root / "bids" / "participants.tsv"
+    people.write_text(people.read_text() + people.read_text().splitlines()[2] + "\n")
+    sessions = [f"sub-0{n}/sub-0{n}_sessions.tsv" for n in (1, 2, 3, 4)]
+    faults = [
+        (sessions[0], 1, "edss", "0.5", "0.5 does not exist"),
+        (sessions[1], 2, "edss", "6.25", "EDSS is 0 or a half point"),
+        (sessions[2], 3, "edss", "10.5", "EDSS is 0 or a half point"),
+        (sessions[3], 1, "t25fw", "twelve", "t25fw is a number"),
+        (sessions[0], 2, "t25fw", "12 s", "a number without its unit"),
+        (sessions[3], 2, "acq_time", "2001-01-01", "before the patient's first visit"),
+        (BLOOD, 3, "participant_id", "sub-77", "one of the study"),
+        (BLOOD, 6, "il10", "high", "il10 is a number"),
+    ]
+    for table, row, column, text, _ in faults:
+        change(root, table, row, column, text)
+    repeat(root, "phenotype/sdmt.tsv")
+    cd20 = {"cd20": settings["outcomes"]["cd20"] | {"units": "cells/uL", "type": "count"}}
+    errors = {f.where: f.rule for f in read(trial, **cd20).findings if f.severity == "error"}
+    bids = root / "bids"
+    expected = {
+        f"{bids / table} line {row + 2}, column {column}": rule
+        for table, row, column, _, rule in faults
+    }
+    # header, five people; header and 20 visits
+    expected[f"{people} line 7, column participant_id"] = "one row per patient"
+    expected[f"{bids / 'phenotype/sdmt.tsv'} line 22, column session_id"] = "one row per patient"
+    expected[f"{bids / BLOOD}, column cd20"] = "cd20 is declared in cells/uL"
+    for where, rule in expected.items():
+        assert rule in errors[where], where
+    # the percentages are no counts either; nothing else is complained of
+    others = {where for where in errors if where not in expected}
+    assert all(where.endswith("column cd20") for where in others)
+
+
+COMPOSITE = {
+    "type": "msfc",
+    "parts": {"t25fw": "t25fw", "nhpt": "nhpt", "pasat": "sdmt"},
+    "references": {"pasat": [40.0, 10.0]},
+}
+
+
+def test_a_composite_is_computed_at_every_visit_that_has_all_parts(
+    trial: tuple[Path, dict],
+) -> None:
+    change(trial[0], "phenotype/sdmt.tsv", 5, "sdmt", "n/a")
+    data = read(trial, msfc=COMPOSITE)
+    assert not [f for f in data.findings if f.severity == "error"]
+    own = {(v.participant_id, v.session_id, v.measure): v.value for v in data.values}
+    scores = {key[:2]: value for key, value in own.items() if key[2] == "msfc"}
+    assert len(scores) == 19
+    assert ("sub-02", "ses-month01") not in scores
+    for visit, score in scores.items():
+        walk, hand, words = (own[(*visit, part)] for part in ("t25fw", "nhpt", "sdmt"))
+        by_hand = (
+            (1 / hand - 0.0439) / 0.0101 - (walk - 9.5353) / 11.4058 + (words - 40.0) / 10.0
+        ) / 3
+        assert score == pytest.approx(by_hand)
+
+
+def test_a_composite_of_unknown_parts_or_of_no_time_is_refused(trial: tuple[Path, dict]) -> None:
+    parts = COMPOSITE["parts"] | {"nhpt": ["left", "nhpt"]}
+    (error,) = [
+        f for f in read(trial, msfc=COMPOSITE | {"parts": parts}).findings if "parts" in f.rule
+    ]
+    assert error.found == "'left'"
+    change(trial[0], SESSIONS, 1, "t25fw", "0")
+    (error,) = [f for f in read(trial, msfc=COMPOSITE).findings if f.severity == "error"]
+    assert error.where.endswith("sub-02 ses-month01, t25fw")
+    assert error.rule == "times are above 0"
+
+
 def test_values_carry_true_months_and_the_limit_of_the_assay(trial: tuple[Path, dict]) -> None:
     change(trial[0], BLOOD, 1, "il10", "<0.5")
     data = read(trial)
@@ -134,9 +208,10 @@ def test_values_carry_true_months_and_the_limit_of_the_assay(trial: tuple[Path, 
 
 def test_the_order_of_rows_changes_nothing(trial: tuple[Path, dict]) -> None:
     before = {(v.participant_id, v.session_id, v.measure): v.value for v in read(trial).values}
-    path = trial[0] / "bids" / BLOOD
-    head, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([head, *rows[::-1]]) + "\n")
+    for table in (BLOOD, SESSIONS, "participants.tsv"):
+        path = trial[0] / "bids" / table
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *rows[::-1]]) + "\n")
     after = {(v.participant_id, v.session_id, v.measure): v.value for v in read(trial).values}
     assert after == before
 
