@@ -50,6 +50,8 @@ def test_the_claim_that_depends_on_the_test_is_told(study: Path) -> None:
     (told,) = [note for note in notes if note.startswith("9 of 16")]
     assert "chi-square, uncorrected p = 0.040" in told
     assert "Fisher exact p = 0.079" in told
+    pages = (study / "derivatives" / "msimaging" / "report").glob("*.html")
+    assert any("The claim depends on the test" in page.read_text() for page in pages)
 
 
 def test_every_table_and_figure_of_the_trial_is_there(study: Path) -> None:

@@ -15,6 +15,7 @@ from msimaging.atlases.library import load_atlas
 from msimaging.errors import InputError
 from msimaging.phantom import simulate_trial, true_region_values
 from msimaging.phantom.anatomy import tract_field, tracts
+from msimaging.phantom.clinical import planned_visits, simulate_clinical
 from msimaging.phantom.diffusion import fsl_bvecs, gradient_scheme, simulate_dwi
 from msimaging.phantom.functional import (
     planted_correlation,
@@ -265,6 +266,46 @@ def test_impossible_plans_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"at least 0\.1"):
         planted_correlation(typical_coupling() | {"default": 0.0})
+
+
+def test_visits_come_at_the_planned_months_and_patients_may_leave(tmp_path):
+    coarse = SMALL | {"dwi_voxel_size": 12.0, "n_directions": 6, "bold_voxel_size": 12.0}
+    truth = simulate_trial(tmp_path, months=[(0, 1, 12), (0, 3)], n_lesions=0, **coarse)
+    months = {(v.participant_id, v.session_id): v.months for v in truth.visits}
+    planned = {
+        ("sub-01", "ses-baseline"): 0,
+        ("sub-01", "ses-month01"): 1,
+        ("sub-01", "ses-month12"): 12,
+        ("sub-02", "ses-baseline"): 0,
+        ("sub-02", "ses-month03"): 3,
+    }
+    assert months == pytest.approx(planned, abs=0.15)
+    assert months != planned, "dates are some days off the plan"
+    for kind in ("dwi", "bold"):
+        scans = tmp_path.glob(f"sub-*/ses-*/*/*_{kind}.nii.gz")
+        assert {path.parts[-4:-2] for path in scans} == set(planned)
+    with pytest.raises(InputError) as refusal:
+        simulate_trial(tmp_path, months=[(0, 6), (1, 3), (0, 6, 6), ()])
+    assert [finding.where for finding in refusal.value.findings] == [
+        "months of patient 2",
+        "months of patient 3",
+        "months of patient 4",
+    ]
+
+
+@pytest.mark.parametrize("shape", ["early", "long"])
+def test_scans_can_be_planned_at_the_visits_of_the_tables(shape, tmp_path):
+    planned = planned_visits(shape, seed=3)
+    truth = simulate_clinical(tmp_path, shape=shape, seed=3)
+    for name, months in planned.items():
+        rows = (tmp_path / name / f"{name}_sessions.tsv").read_text().splitlines()[1:]
+        sessions = [row.split("\t")[0] for row in rows]
+        assert sessions == ["ses-baseline", *(f"ses-month{month:02d}" for month in months[1:])]
+    lasts = {name: months[-1] for name, months in planned.items()}
+    assert lasts == truth.last_month
+    assert len(planned) == {"early": 5, "long": 24}[shape]
+    assert (len(set(lasts.values())) > 1) == (shape == "long")
+    assert max(lasts.values()) == {"early": 6, "long": 48}[shape]
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_patients(trial, tmp_path):
