@@ -8,10 +8,9 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from nilearn import datasets
 from numpy.typing import NDArray
 
-from msimaging.atlases.templates import load_template
+from msimaging.atlases.templates import load_template, nilearn_datasets
 from msimaging.errors import Finding, InputError
 from msimaging.parcellation import Parcellation, sphere_labels
 from msimaging.tables import read_table
@@ -183,19 +182,19 @@ def _node_table(
 
 
 def _dosenbach() -> pd.DataFrame:
-    nodes = datasets.fetch_coords_dosenbach_2010()
+    nodes = nilearn_datasets().fetch_coords_dosenbach_2010()
     names = [label.replace(" ", "_") for label in nodes.labels]
     return _node_table(nodes.rois, names, nodes.networks.to_numpy(dtype=object))
 
 
 def _power() -> pd.DataFrame:
-    nodes = datasets.fetch_coords_power_2011()
+    nodes = nilearn_datasets().fetch_coords_power_2011()
     names = [f"power_{number:03d}" for number in nodes.rois["roi"]]
     return _node_table(nodes.rois, names, np.full(len(names), None, dtype=object))
 
 
 def _seitzman() -> pd.DataFrame:
-    nodes = datasets.fetch_coords_seitzman_2018()
+    nodes = nilearn_datasets().fetch_coords_seitzman_2018()
     networks = np.array(nodes.networks, dtype=object)
     # the number is that of the published list, whatever the order of the rows
     names = [

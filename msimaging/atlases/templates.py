@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
-from nilearn import datasets
 from numpy.typing import NDArray
 
 
@@ -30,6 +30,20 @@ class Template:
     affine: NDArray[np.float64]
 
 
+def nilearn_datasets() -> ModuleType:
+    """Import what nilearn ships where it is read: that takes seconds, many steps need none of it.
+
+    Returns
+    -------
+    module
+        ``nilearn.datasets``.
+    """
+    from nilearn import datasets  # noqa: PLC0415
+
+    module: ModuleType = datasets
+    return module
+
+
 def load_template(*, resolution: int) -> Template:
     """Load the packaged template; nothing is downloaded.
 
@@ -43,6 +57,7 @@ def load_template(*, resolution: int) -> Template:
     Template
         On its own grid.
     """
+    datasets = nilearn_datasets()
     brain = np.asarray(datasets.load_mni152_brain_mask(resolution=resolution).dataobj) > 0
     image = datasets.load_mni152_wm_template(resolution=resolution)
     white = np.asarray(image.dataobj, dtype=np.float32)
@@ -72,5 +87,5 @@ def template_grid(*, resolution: int) -> tuple[tuple[int, int, int], NDArray[np.
     affine : (4, 4) ndarray
         Voxels to MNI coordinates in mm.
     """
-    image = datasets.load_mni152_brain_mask(resolution=resolution)
+    image = nilearn_datasets().load_mni152_brain_mask(resolution=resolution)
     return image.shape, np.asarray(image.affine, dtype=np.float64)

@@ -15,6 +15,8 @@ DERIVATIVES = "derivatives/msimaging"
 TEMPLATE = "MNI152NLin2009aSym"
 #: What lies beside the pictures of a figure: its data and its caption, in this order.
 FIGURE_BESIDE = ("tsv", "rst")
+#: Formats that a browser shows, best first; the schema of the settings asks for one of them.
+BROWSER_FORMATS = ("png", "svg")
 
 _DWI = "{sub}/{ses}/dwi/{sub}_{ses}"
 _FUNC = "{sub}/{ses}/func/{sub}_{ses}_task-{task}"
@@ -220,19 +222,22 @@ def benchmark(rule: str, *wildcards: str) -> str:
     return log(rule, *wildcards).replace("logs/", "benchmarks/", 1).replace(".log", ".tsv")
 
 
-def shown_in_reports(figure: Sequence[str]) -> str:
-    """Return which file of a figure a browser shows best.
+def shown_in_reports(files: Sequence[str]) -> list[str]:
+    """Return the one file of each figure that reports show: a browser shows no PDF in a page.
 
     Parameters
     ----------
-    figure : sequence of str
-        Files of one figure in several formats.
+    files : sequence of str
+        Figures in several formats, perhaps with their data and captions.
 
     Returns
     -------
-    str
-        The PNG, else the SVG, else the PDF.
+    list of str
+        The PNG of each figure, else its SVG, in the order in which the figures come.
     """
-    order = (".png", ".svg", ".pdf")
-    pictures = [path for path in figure if path.endswith(order)]
-    return min(pictures, key=lambda path: order.index(path[-4:]))
+    found: dict[str, str] = {}
+    for path in files:
+        name, _, extension = path.rpartition(".")
+        if extension in BROWSER_FORMATS and (name not in found or extension == BROWSER_FORMATS[0]):
+            found[name] = path
+    return list(found.values())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from msimaging.bids.layout import FIGURE_BESIDE, output
+from msimaging.bids.layout import FIGURE_BESIDE, output, shown_in_reports
 from msimaging.bids.selection import Selection
 from msimaging.bids.visits import MODALITIES, Modality
 
@@ -36,10 +36,6 @@ TENSOR_PARAMS = (*TENSOR_MEASURES, "s0", "residual")
 def strategy_label(strategy: str) -> str:
     """Return the label of a denoising strategy in file names: letters and digits only."""
     return strategy.replace("+", "")
-
-
-#: Formats of figures, what a browser shows best first.
-BROWSER_FORMATS = ("png", "svg", "pdf")
 
 
 @dataclass(frozen=True)
@@ -229,13 +225,11 @@ class Plan(Selection):
         ]
 
     def drawn_figures(self) -> list[str]:
-        """Return one file of every figure, the one that a browser shows best.
+        """Return one file of every figure.
 
         A job makes all formats at once; each file more would be planned for every pair.
         """
-        figures = self.figures()
-        ext = next(ext for ext in BROWSER_FORMATS if ext in self.settings["figures"]["formats"])
-        return [path for path in figures if path.endswith(f".{ext}")]
+        return shown_in_reports([*self.figures(), *self.trial.figure_files()])
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return what every pair's page compares, with the three pictures of each measure."""

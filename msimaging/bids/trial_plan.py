@@ -158,8 +158,8 @@ class TrialPlan:
         return [*keys, *(["next_trial"] if self.planned_model else [])]
 
     def results(self) -> list[str]:
-        """Return what the ledger waits for besides the imaging."""
+        """Return the tables that the ledger waits for besides the imaging."""
         keys = ["outcomes"] if self.wanted else []
         keys += ["model_notes"] if self.models else []
         keys += ["next_trial", "specification_curve"] if self.planned_model else []
-        return [*(output(key) for key in keys), *self.figure_files()]
+        return [output(key) for key in keys]

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from dipy.reconst import dti
 from numpy.typing import NDArray
+
+FromEvals = Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,22 @@ class ScalarMetric:
     description: str
     units: str
     bounds: tuple[float, float]
-    from_evals: Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]
+    from_evals: FromEvals
+
+
+def _of_dipy(name: str) -> FromEvals:
+    """Return a function of DIPY that is imported when it is called first.
+
+    Figures and tables need the units of a metric only, and DIPY takes seconds to import.
+    """
+
+    def metric(evals: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        from dipy.reconst import dti  # noqa: PLC0415
+
+        values: NDArray[np.floating[Any]] = getattr(dti, name)(evals)
+        return values
+
+    return metric
 
 
 _ALL = (
@@ -47,7 +63,7 @@ _ALL = (
         description="Fractional anisotropy: how far diffusion depends on direction, 0 to 1.",
         units="",
         bounds=(0.0, 1.0),
-        from_evals=dti.fractional_anisotropy,
+        from_evals=_of_dipy("fractional_anisotropy"),
     ),
     ScalarMetric(
         label="md",
@@ -55,7 +71,7 @@ _ALL = (
         description="Mean diffusivity: average of the three eigenvalues.",
         units="mm2/s",
         bounds=(0.0, 4e-3),
-        from_evals=dti.mean_diffusivity,
+        from_evals=_of_dipy("mean_diffusivity"),
     ),
     ScalarMetric(
         label="ad",
@@ -63,7 +79,7 @@ _ALL = (
         description="Axial diffusivity: the largest eigenvalue, along the main direction.",
         units="mm2/s",
         bounds=(0.0, 4e-3),
-        from_evals=dti.axial_diffusivity,
+        from_evals=_of_dipy("axial_diffusivity"),
     ),
     ScalarMetric(
         label="rd",
@@ -71,7 +87,7 @@ _ALL = (
         description="Radial diffusivity: average of the two smaller eigenvalues.",
         units="mm2/s",
         bounds=(0.0, 4e-3),
-        from_evals=dti.radial_diffusivity,
+        from_evals=_of_dipy("radial_diffusivity"),
     ),
 )
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
-from nilearn import plotting
 from numpy.typing import NDArray
 
 from msimaging.figures.style import DEFAULT_STYLE, FigureStyle, new_figure, styled
+
+
+def _plotting() -> ModuleType:
+    """Import nilearn's drawing where it is used: it takes longer than most figures."""
+    from nilearn import plotting  # noqa: PLC0415
+
+    module: ModuleType = plotting
+    return module
 
 
 @styled
@@ -47,7 +55,7 @@ def draw_glass_change(
         Two columns wide. Left is on the left.
     """
     figure = new_figure(style.double_width_mm, 60, layout=None)
-    plotting.plot_glass_brain(
+    _plotting().plot_glass_brain(
         Nifti1Image(np.nan_to_num(change).astype(np.float32), affine),
         threshold=threshold,
         vmin=-limit,
@@ -102,7 +110,7 @@ def draw_glass_connectome(
     figure = new_figure(style.double_width_mm, 60, layout=None)
     edges = np.where(shown & np.isfinite(difference), difference, 0.0)
     np.fill_diagonal(edges, 0.0)
-    plotting.plot_connectome(
+    _plotting().plot_connectome(
         edges,
         coordinates,
         node_size=4,

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from scipy.stats import t as student_t
 
 from msimaging.errors import Finding, InputError
-from msimaging.functional.connectivity import upper_triangle
+from msimaging.functional.edges import upper_triangle
 
 _ROWS_AT_ONCE = 20_000
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from msimaging.statistics.inference import paired_effect, sign_flip_test
+from msimaging.statistics.effects import paired_effect
+from msimaging.statistics.sign_flip import sign_flip_test
 from msimaging.statistics.trial_data import ModelSettings, TrialData
 from msimaging.statistics.trial_pairs import choice_of, follow_ups, paired_values
 

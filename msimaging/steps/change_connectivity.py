@@ -15,9 +15,9 @@ from msimaging.steps.changes import (
     CHANGE_COLUMNS,
     TOO_LITTLE_DATA,
     comparability_flags,
-    judged_by_rescans,
     known_only,
 )
+from msimaging.steps.judging import judged_by_rescans
 from msimaging.steps.parcel_tables import read_matrix, write_matrix
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table

@@ -23,11 +23,10 @@ from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.carrying import carried_labels
 from msimaging.steps.changes import (
     CHANGE_COLUMNS,
-    PUBLISHED_SDC,
     comparability_flags,
-    judged_by_rescans,
     known_only,
 )
+from msimaging.steps.judging import PUBLISHED_SDC, judged_by_rescans
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 from msimaging.volumes import Volume, read_volume, write_volume

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msimaging.functional.connectivity import fisher_z, upper_triangle
+from msimaging.functional.edges import fisher_z, upper_triangle
 from msimaging.functional.quality import edge_distance, parcel_distances, qc_fc
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.parcel_tables import read_matrix

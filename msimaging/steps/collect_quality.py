@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from msimaging.errors import InputError
-from msimaging.statistics.inference import paired_effect, sign_flip_test
+from msimaging.statistics.effects import paired_effect
+from msimaging.statistics.sign_flip import sign_flip_test
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 

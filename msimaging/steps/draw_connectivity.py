@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from msimaging.figures.connectomes import (
     caption_connectivity_change,
@@ -18,7 +18,7 @@ from msimaging.figures.connectomes import (
 )
 from msimaging.figures.glass import caption_glass_connectome, draw_glass_connectome
 from msimaging.figures.style import FigureStyle
-from msimaging.functional.connectivity import fisher_z
+from msimaging.functional.edges import fisher_z
 from msimaging.parcellation import Parcellation
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.parcel_tables import read_matrix
@@ -64,7 +64,7 @@ def draw_patient_connectivity(
     """
     before, after = (fisher_z(read_matrix(path)[0]) for path in matrices)
     difference, errors = read_matrix(change)[0], read_matrix(error)[0]
-    limit = stats.norm.ppf((1 + confidence) / 2)
+    limit = special.ndtri((1 + confidence) / 2)
     with np.errstate(invalid="ignore"):
         beyond = np.abs(difference) > limit * errors
     _draw(
@@ -140,7 +140,7 @@ def _mean_and_beyond(
     n, mean = len(differences), differences.mean(axis=0)
     if n < 2:
         return mean, np.zeros(mean.shape, dtype=bool)
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * differences.std(axis=0, ddof=1)
+    half = special.stdtrit(n - 1, (1 + confidence) / 2) * differences.std(axis=0, ddof=1)
     with np.errstate(invalid="ignore"):
         return mean, np.abs(mean) > half / np.sqrt(n)
 

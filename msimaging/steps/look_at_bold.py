@@ -15,7 +15,7 @@ from msimaging.figures.quality import caption_carpet, draw_carpet
 from msimaging.figures.scans import draw_coverage, draw_edge_distance, draw_outlines
 from msimaging.figures.style import FigureStyle
 from msimaging.figures.traces import caption_traces, draw_traces
-from msimaging.functional.connectivity import fisher_z
+from msimaging.functional.edges import fisher_z
 from msimaging.functional.quality import (
     Carpet,
     RunQuality,

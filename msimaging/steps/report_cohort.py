@@ -165,20 +165,3 @@ def figure_title(path: str) -> str:
     stem = Path(path).stem
     words = [part.split("-", 1)[-1] for part in stem.split("_") if not part.startswith("sub-")]
     return " ".join(words)
-
-
-def picture_files(figures: Sequence[str]) -> list[str]:
-    """Return one file a figure: the format that pages show.
-
-    Parameters
-    ----------
-    figures : sequence of str
-        Every figure in every format.
-
-    Returns
-    -------
-    list of str
-        PNG where the settings ask for it, else SVG.
-    """
-    shown: Any = ".png" if any(path.endswith(".png") for path in figures) else ".svg"
-    return [path for path in figures if path.endswith(shown)]

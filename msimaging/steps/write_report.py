@@ -24,7 +24,7 @@ from msimaging.reporting.methods import methods_text
 from msimaging.reporting.pages import report_pages
 from msimaging.reporting.viewer import niivue_source
 from msimaging.steps.blinding import record_blinding
-from msimaging.steps.report_cohort import cohort_sections, picture_files, shown_figure
+from msimaging.steps.report_cohort import cohort_sections, shown_figure
 from msimaging.steps.report_methods import step_records
 from msimaging.steps.report_quality import scan_contents, strip_sections
 from msimaging.tables import read_table
@@ -74,7 +74,7 @@ def write_report(
     ledger, measures, changes, results, quality, quality_tests : str
         Tables of the cohort.
     figures : sequence of str
-        Every figure in every format.
+        One file of every figure, PNG or SVG.
     maps : sequence of str
         Baseline FA map and change of RD of every pair of visits, in template space.
     more : mapping of str to str
@@ -93,7 +93,6 @@ def write_report(
             ("quality_tests", quality_tests),
         )
     }
-    shown = picture_files(figures)
     flow = flow_numbers(tables["ledger"], enrolled=patients, modalities=_STEPS)
     blind, seed = settings["report"]["blind"], settings["seed"]
     content = ReportContent(
@@ -101,10 +100,10 @@ def write_report(
         blind=blind,
         banner=_BANNER,
         version=version(),
-        patients=tuple(_patient(name, tables, shown, maps, comparisons) for name in patients),
+        patients=tuple(_patient(name, tables, figures, maps, comparisons) for name in patients),
         patient_table=_patient_table(patients, tables),
         cohort=cohort_sections(
-            tables, [path for path in shown if "/sub-" not in path], flow, more=more
+            tables, [path for path in figures if "/sub-" not in path], flow, more=more
         ),
         quality=strip_sections(tables["quality"], blind=blind, seed=seed),
         scans=scan_contents(scans, tables["quality"], blind=blind, seed=seed),

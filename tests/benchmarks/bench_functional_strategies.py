@@ -12,7 +12,8 @@ from scipy.signal import lfilter
 
 from msimaging.functional.cleaning import clean_time_series
 from msimaging.functional.confounds import confounds_table
-from msimaging.functional.connectivity import connectivity_matrix, fisher_z, network_means
+from msimaging.functional.connectivity import connectivity_matrix, network_means
+from msimaging.functional.edges import fisher_z
 from msimaging.functional.strategies import STRATEGIES, select_confounds
 from msimaging.parcellation import parcel_time_series
 

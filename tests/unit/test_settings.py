@@ -43,7 +43,8 @@ def test_every_object_of_the_schema_refuses_unknown_keys_and_describes_its_own()
         ({"functional": {"highpass": 1}}, "unknown key 'functional.highpass'. Did you mean"),
         ({"atlases": {"diffusion": ["whitmatter"]}}, "Did you mean 'whitematter'?"),
         ({"pairs": "first"}, "pairs: 'first' is not one of"),
-        ({"figures": {"formats": ["gif"]}}, "figures.formats.0"),
+        ({"figures": {"formats": ["png", "gif"]}}, "figures.formats.1"),
+        ({"figures": {"formats": ["pdf"]}}, "figures.formats: ['pdf'] does not contain"),
         ({"statistics": {"confidence": 95}}, "statistics.confidence: 95"),
     ],
 )

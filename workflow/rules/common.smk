@@ -351,7 +351,7 @@ def drawn(key, category, labels, *, caption, **fixed):
     `caption` is the name of a template below workflow/report: it includes the caption's file.
     """
     paths = PLAN.figure_files(key, **fixed)
-    place = paths.index(shown_in_reports(paths))
+    place = paths.index(*shown_in_reports(paths))
     look = {
         "category": category,
         "labels": labels,

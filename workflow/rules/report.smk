@@ -282,7 +282,7 @@ rule write_report:
         compared=lambda _: [
             path for row in PLAN.comparisons() for path in row["pictures"]
         ],
-        figures=lambda _: PLAN.drawn_figures() + TRIAL.figure_files(),
+        figures=later(PLAN.drawn_figures),
         maps=later(PLAN.viewer_maps),
     output:
         page=output("report"),

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from msimaging.bids.layout import TEMPLATES, benchmark, log, output
+from msimaging.bids.layout import TEMPLATES, benchmark, log, output, shown_in_reports
 from msimaging.bids.names import parse_name
 
 #: Order of the entities in a name, BIDS 1.10 with BEP012, 016 and 017.
@@ -42,3 +42,10 @@ def test_logs_and_benchmarks_lie_side_by_side() -> None:
     assert log("fit_tensor", "sub", "ses") == "logs/fit_tensor/{sub}_{ses}.log"
     assert benchmark("fit_tensor", "sub") == "benchmarks/fit_tensor/{sub}.tsv"
     assert log("write_ledger") == "logs/write_ledger/cohort.log"
+
+
+def test_reports_show_one_file_of_each_figure() -> None:
+    slopes = ["figures/slopes.pdf", "figures/slopes.svg", "figures/slopes.png"]
+    maps = ["figures/a.b/maps.svg", "figures/a.b/maps.pdf", "figures/a.b/maps.tsv"]
+    assert shown_in_reports([*slopes, *maps, "figures/a.b/maps.rst"]) == [slopes[-1], maps[0]]
+    assert shown_in_reports([*reversed(slopes), *maps]) == [slopes[-1], maps[0]]

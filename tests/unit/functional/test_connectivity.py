@@ -9,11 +9,9 @@ from msimaging.errors import InputError
 from msimaging.functional.connectivity import (
     KINDS,
     connectivity_matrix,
-    fisher_z,
-    from_upper_triangle,
     network_means,
-    upper_triangle,
 )
+from msimaging.functional.edges import fisher_z, from_upper_triangle, upper_triangle
 from msimaging.functional.tangent import (
     tangent_connectivity,
     tangent_connectivity_leaving_out,

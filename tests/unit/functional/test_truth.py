@@ -12,7 +12,8 @@ from scipy import ndimage
 from msimaging.functional.cleaning import clean_time_series
 from msimaging.functional.comparable import too_little_data
 from msimaging.functional.confounds import confounds_table, dvars
-from msimaging.functional.connectivity import connectivity_matrix, fisher_z
+from msimaging.functional.connectivity import connectivity_matrix
+from msimaging.functional.edges import fisher_z
 from msimaging.functional.masks import bold_brain_mask
 from msimaging.functional.motion import estimate_head_motion
 from msimaging.functional.quality import temporal_snr

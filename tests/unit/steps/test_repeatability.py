@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msimaging.steps.changes import judged_by_rescans
+from msimaging.steps.judging import judged_by_rescans
 from msimaging.steps.measure_repeatability import measure_repeatability
 from msimaging.tables import read_table, write_table
 
