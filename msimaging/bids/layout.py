@@ -33,6 +33,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "dwi_reference": f"{_DWI}_dwiref.nii.gz",
         "dwi_mask": f"{_DWI}_desc-brain_mask.nii.gz",
         "dwi_weights": f"{_DWI}_model-tensor_param-weight_dwimap.nii.gz",
+        # quality of the series alone; dwi_quality holds it together with that of the tensor fit,
+        # and its sidecar the same numbers one key each, as MRIQC names them
+        "dwi_series_quality": f"{_DWI}_desc-preproc_stats.tsv",
         "dwi_quality": f"{_DWI}_desc-quality_stats.tsv",
         "dwi_orientation": f"{_DWI}_desc-orientation_stats.tsv",
         "dwi_confounds": f"{_DWI}_desc-confounds_timeseries.tsv",

@@ -101,15 +101,8 @@ def check_orientation(
     index (Schilling 2019). Changing the table's axes turns every tensor by the same signed
     permutation, so one fit serves for all 24 tables. FA, MD, AD and RD do not depend on it.
     """
-    directions = bvecs_ras_to_fsl(fit.evecs[..., 0], affine)
     transforms = _transforms()
-    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
-    sizes = np.linalg.norm(linear, axis=0)
-    if np.linalg.det(linear) > 0:
-        sizes = sizes * [-1.0, 1.0, 1.0]
-    fa = fit.fa
-    weight = np.where(mask & (fa > _MIN_FA) & (fit.md < _MAX_MD), np.clip(fa, 0, 1), 0.0)
-    sums, totals = _coherence(directions, weight, sizes, transforms)
+    sums, totals = _coherence(*_fibres(fit, affine, mask), transforms)
     scores = sums.sum(axis=0) / np.maximum(totals.sum(axis=0), np.finfo(float).tiny)
     order = np.argsort(-scores, kind="stable")
     best = int(order[0])
@@ -118,6 +111,31 @@ def check_orientation(
     return OrientationCheck(
         transforms=transforms, scores=scores, best=best, is_consistent=best == 0, ratio=ratio, z=z
     )
+
+
+def fibre_coherence(
+    fit: TensorFit, affine: NDArray[np.floating[Any]], mask: NDArray[np.bool_]
+) -> float:
+    """Measure how well fibres run on from voxel to voxel under the table as it is.
+
+    Parameters
+    ----------
+    fit : TensorFit
+        Tensors in scanner RAS axes.
+    affine : (4, 4) ndarray
+        Voxel indices to scanner RAS coordinates.
+    mask : (X, Y, Z) ndarray of bool
+        Brain.
+
+    Returns
+    -------
+    float
+        The score of `check_orientation` for the given table, 0 to 1; NaN where no voxel of the
+        mask holds fibres.
+    """
+    sums, totals = _coherence(*_fibres(fit, affine, mask), np.eye(3, dtype=np.int64)[None])
+    total = float(totals.sum())
+    return float(sums.sum()) / total if total else float("nan")
 
 
 def orientation_finding(check: OrientationCheck, *, where: str = "") -> Finding | None:
@@ -186,6 +204,19 @@ def _transforms() -> NDArray[np.int64]:
             matrix[range(3), order] = signs
             matrices.append(matrix)
     return np.stack(matrices)
+
+
+def _fibres(
+    fit: TensorFit, affine: NDArray[np.floating[Any]], mask: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats]:
+    """Return main directions in FSL's axes, their weights and the signed voxel sizes."""
+    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
+    sizes = np.linalg.norm(linear, axis=0)
+    if np.linalg.det(linear) > 0:
+        sizes = sizes * [-1.0, 1.0, 1.0]
+    fa = fit.fa
+    weight = np.where(mask & (fa > _MIN_FA) & (fit.md < _MAX_MD), np.clip(fa, 0, 1), 0.0)
+    return bvecs_ras_to_fsl(fit.evecs[..., 0], affine), weight, sizes
 
 
 def _coherence(

@@ -13,6 +13,9 @@ from msimaging.errors import Finding, InputError
 
 # The median absolute deviation times this is the standard deviation of normal noise.
 _MAD_TO_SD = 1.4826
+# Samples farther from the fit than so many of these are outliers; noise alone leaves 0.3 %.
+_OUTLIER_SDS = 3.0
+_BLOCK = 8192
 
 
 def scan_quality(
@@ -88,14 +91,16 @@ def fit_quality(
     -------
     dict of str to float
         ``residual_median``, ``residual_mad`` (scaled to a standard deviation), ``residual_p95`` of
-        the residual relative to S0; ``clamped_samples``, ``clamped_voxels``, ``unfitted_voxels``
-        as counts.
+        the residual relative to S0; ``snr_fit`` median of S0 over the residual;
+        ``clamped_samples``, ``clamped_voxels``, ``unfitted_voxels`` as counts.
     """
     inside = residual[mask & (S0 > 0)].astype(np.float64)
     if not inside.size:
         inside = np.array([np.nan])
     median = float(np.median(inside))
+    spread = inside[inside > 0]
     return {
+        "snr_fit": float(np.median(1 / spread)) if spread.size else float("nan"),
         "residual_median": median,
         "residual_mad": float(_MAD_TO_SD * np.median(np.abs(inside - median))),
         "residual_p95": float(np.percentile(inside, 95)),
@@ -103,6 +108,28 @@ def fit_quality(
         "clamped_voxels": float((clamped[mask] > 0).sum()),
         "unfitted_voxels": float((S0[mask] <= 0).sum()),
     }
+
+
+def outlier_share(residuals: NDArray[np.floating[Any]]) -> float:
+    """Return the share of samples that lie far from the fit, by each voxel's own spread.
+
+    Parameters
+    ----------
+    residuals : (V, N) ndarray
+        Measured minus fitted signal.
+
+    Returns
+    -------
+    float
+        Share of samples beyond three standard deviations, these from the voxel's median absolute
+        residual so that outliers do not hide themselves; voxels fitted exactly have none.
+    """
+    found = 0
+    for start in range(0, len(residuals), _BLOCK):
+        distance = np.abs(residuals[start : start + _BLOCK])
+        spread = _MAD_TO_SD * np.median(distance, axis=1, keepdims=True)
+        found += int(((distance > _OUTLIER_SDS * spread) & (spread > 0)).sum())
+    return found / residuals.size if residuals.size else float("nan")
 
 
 def _neighbour_correlations(

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 #: Signals are lifted to this value before the logarithm; DIPY's own constant.
 MIN_SIGNAL = 1e-4
+#: Of several shells a tensor is fitted to those up to this b-value [s/mm2].
+HIGHEST_BVAL = 1200.0
 # Voxels of a block stay in the processor's cache from the logarithm to the eigenvectors.
 _BLOCK = 4096
 _REWEIGHTINGS = {"ols": 0, "wls": 1, "iwls": 4}
@@ -115,7 +117,9 @@ def clamped_signals(
     return counts
 
 
-def tensor_volumes(bvals: NDArray[np.floating[Any]], *, max_bval: float = 1200.0) -> NDArray[Any]:
+def tensor_volumes(
+    bvals: NDArray[np.floating[Any]], *, max_bval: float = HIGHEST_BVAL
+) -> NDArray[Any]:
     """Tell which volumes a tensor should be fitted to when several shells were scanned.
 
     Above about 1200 s/mm2 the logarithm of the signal is no longer straight in b (kurtosis), and
@@ -336,7 +340,7 @@ def check_fit_inputs(
             lambda: repr(method),
         ),
         (
-            _rank(gtab) == 7,
+            determines_tensor(gtab),
             "six directions in general position and two b-values determine a tensor",
             lambda: f"a table that determines {_rank(gtab)} of 7 coefficients",
         ),
@@ -348,6 +352,11 @@ def check_fit_inputs(
     ]
     if faults:
         raise InputError(faults)
+
+
+def determines_tensor(gtab: GradientTable) -> bool:
+    """Tell whether a table has directions and b-values enough for a tensor and S0."""
+    return _rank(gtab) == 7
 
 
 def _rank(gtab: GradientTable) -> int:

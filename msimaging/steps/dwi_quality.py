@@ -1,4 +1,4 @@
-"""QC numbers of one diffusion visit: a table of metrics and a row of confounds per volume."""
+"""QC numbers of one diffusion series: a table of metrics and a row of confounds per volume."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from numpy.typing import NDArray
 from msimaging.diffusion.gradients import gradient_table
 from msimaging.diffusion.quality import scan_quality
 from msimaging.steps.dwi_series import Series
+from msimaging.steps.quality_files import HIGH_MOTION, QUALITY_COLUMNS, motion_numbers
 
-QUALITY_COLUMNS = {
-    "metric": "Short name of the number.",
-    "value": "The number; n/a where the step behind it did not run or cannot tell.",
-    "units": "Unit of the value.",
-    "description": "What the number means.",
-}
 CONFOUND_COLUMNS = {
     "framewise_displacement": "Head movement since the volume before, mm (Power 2012).",
     "trans_x": "Head position to the right, mm.",
@@ -33,10 +28,12 @@ CONFOUND_COLUMNS = {
 _ROWS = {
     "fd_mean": ("mm", "Mean framewise displacement after the first volume."),
     "fd_max": ("mm", "Largest framewise displacement."),
+    "fd_num": ("1", f"Volumes that moved by more than {HIGH_MOTION:g} mm."),
+    "fd_perc": ("percent", "Share of these volumes after the first."),
     "dropped_slices": ("1", "Slices found dropped and replaced."),
     "dropped_slice_share": ("1", "Share of dropped slices among those judged."),
-    "noise_sigma": ("signal", "Standard deviation of the noise, median in the brain (MP-PCA)."),
-    "snr_raw": ("1", "Median of mean b=0 signal over noise_sigma in the brain, as acquired."),
+    "sigma_pca": ("signal", "Standard deviation of the noise, median in the brain (MP-PCA)."),
+    "snr_raw": ("1", "Median of mean b=0 signal over sigma_pca in the brain, as acquired."),
     "snr_b0": ("1", "Median of mean over standard deviation of the b=0s; three or more b=0s."),
     "ndc_raw": ("1", "Neighbouring-DWI correlation as acquired (Yeh 2019)."),
     "ndc": ("1", "Neighbouring-DWI correlation of the corrected series."),
@@ -122,7 +119,7 @@ def _of_noise(raw: Series, corrected: Series) -> dict[str, float]:
     if not found.any():
         return {}
     return {
-        "noise_sigma": float(np.median(sigma[found])),
+        "sigma_pca": float(np.median(sigma[found])),
         "snr_raw": float(np.median(raw.mean_b0[raw.mask][found] / sigma[found])),
     }
 
@@ -130,10 +127,8 @@ def _of_noise(raw: Series, corrected: Series) -> dict[str, float]:
 def _of_motion(corrected: Series) -> dict[str, float]:
     if corrected.motion is None:
         return {}
-    steps = corrected.motion.framewise_displacement[1:]
     return {
-        "fd_mean": float(steps.mean()),
-        "fd_max": float(steps.max()),
+        **motion_numbers(pd.Series(corrected.motion.framewise_displacement)),
         "negative_samples": float(corrected.negative_samples),
         "uncovered_voxels": float(corrected.uncovered_voxels),
     }

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from msimaging.diffusion.coherence import shell_coherence
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
 from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.diffusion.table_rules import shells
 from msimaging.diffusion.tensor import (
+    HIGHEST_BVAL,
     FitMethod,
     clamped_signals,
     fit_tensor,
@@ -19,7 +24,10 @@ from msimaging.diffusion.tensor import (
     tensor_volumes,
 )
 from msimaging.gradient_files import read_numbers
+from msimaging.steps.quality_files import write_quality
 from msimaging.steps.records import describe
+from msimaging.steps.tensor_quality import coherence_rows, fit_rows
+from msimaging.tables import read_table
 from msimaging.volumes import read_labels, read_volume, write_volume
 
 _FULL = 100.0  # per cent
@@ -34,11 +42,13 @@ def fit_visit_tensor(
     bvec: str,
     mask: str,
     weights: str,
+    series_quality: str,
     method: FitMethod,
     out_tensor: str,
     out_maps: Mapping[str, str],
+    out_quality: str,
 ) -> None:
-    """Fit the tensor in the brain and write the tensor and its scalar maps.
+    """Fit the tensor in the brain and write the tensor, its scalar maps and the scan's quality.
 
     Parameters
     ----------
@@ -46,32 +56,37 @@ def fit_visit_tensor(
         Preprocessed series, its table in FSL's convention, brain mask.
     weights : str
         Trust in each sample, per cent; used by ``wls`` and ``ols``.
+    series_quality : str
+        Quality numbers of the series before the fit.
     method : {"wls", "ols", "iwls", "nlls", "restore"}
         How the tensor is fitted.
     out_tensor : str
         Six components in scanner axes.
     out_maps : mapping
         From ``fa md ad rd s0 residual`` to the map's file.
+    out_quality : str
+        All quality numbers of the scan: those of the series, of the fit, and of each shell.
     """
     series = read_volume(image, ndim=4)
     brain = read_labels(mask).data > 0
     bvals, bvecs_fsl = standard_table(read_numbers(bval), read_numbers(bvec))
+    whole = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
     used = tensor_volumes(bvals)
-    data, bvals, bvecs_fsl = series.data[..., used], bvals[used], bvecs_fsl[used]
-    gtab = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
+    data, gtab = series.data[..., used], gradient_table(bvals[used], whole.bvecs[used])
     trust, told = _trust(weights, used, brain, method)
     fit = fit_tensor(data, gtab, brain, method=method, weights=trust)
 
     maps = {name: metric.from_evals(fit.evals) for name, metric in SCALAR_METRICS.items()}
     maps["s0"] = s0_map(fit)
     maps["residual"] = residual_map(data, gtab, fit, brain)
+    coherence = shell_coherence(series.data, whole, series.affine, brain)
+    quality = [fit_rows(data, gtab, fit, brain), coherence_rows(coherence)]
     model = {
         "Description": "Diffusion tensor",
         "URL": "https://docs.dipy.org",
         "Parameters": {
             "FitMethod": method,
-            "Volumes": int(np.count_nonzero(used)),
-            "LargestBValue": float(bvals.max()),
+            **_shells_told(bvals, used),
             "ReplacedSlices": told,
             "ClampedVoxels": int(np.count_nonzero(clamped_signals(data, brain))),
         },
@@ -91,6 +106,25 @@ def fit_visit_tensor(
         write_volume(path, np.where(brain, maps[name], 0.0), series.affine)
         description, units = _described(name)
         describe(path, description, sources=sources, Units=units, Model=model, SkullStripped=True)
+    table = pd.concat([read_table(series_quality), *quality])
+    text = "Quality of the diffusion scan, of the series and of the tensor fit."
+    write_quality(out_quality, table, text, sources=[*sources, series_quality])
+
+
+def _shells_told(bvals: NDArray[np.float64], used: NDArray[np.bool_]) -> dict[str, Any]:
+    """Say which volumes the tensor is fitted to; of several shells not all are."""
+    told = f"b = {', '.join(f'{b}' for b in shells(bvals[used]))} s/mm2"
+    if not used.all():
+        out = ", ".join(f"{b}" for b in shells(bvals[~used]) if b)
+        told += (
+            f"; b = {out} s/mm2 left out: with several shells a tensor is fitted up to "
+            f"{HIGHEST_BVAL:g} s/mm2, above which kurtosis biases it"
+        )
+    return {
+        "Volumes": int(np.count_nonzero(used)),
+        "LargestBValue": float(bvals[used].max()),
+        "Shells": told,
+    }
 
 
 def _trust(

@@ -14,14 +14,10 @@ from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 from msimaging.diffusion.table_rules import B0_THRESHOLD
 from msimaging.gradient_files import write_gradients
 from msimaging.steps.derivative_files import read_brain_mask, read_given_confounds
-from msimaging.steps.dwi_quality import (
-    CONFOUND_COLUMNS,
-    QUALITY_COLUMNS,
-    confounds_table,
-    quality_table,
-)
+from msimaging.steps.dwi_quality import CONFOUND_COLUMNS, confounds_table, quality_table
 from msimaging.steps.dwi_series import Series, weights_in_percent
 from msimaging.steps.gradient_gate import Gradients, read_series
+from msimaging.steps.quality_files import QUALITY_COLUMNS, motion_numbers, write_quality
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import Volume, write_volume
@@ -87,7 +83,6 @@ def import_dwi(
     write_volume(out_reference, series.mean_b0, series.affine)
     write_volume(out_mask, series.mask, series.affine)
     write_volume(out_weights, weights_in_percent(series), series.affine)
-    write_table(out_quality, _quality(series, given))
     write_table(out_confounds, confounds_table(series).assign(**_motion(given)))
     sources = [image, bval, bvec, mask, *confounds, *sidecars]
     name = parse_name(image)
@@ -102,7 +97,7 @@ def import_dwi(
     text = f"Trust in each sample, per cent: all alike, {pipeline} tells of none."
     describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
-    describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
+    write_quality(out_quality, _quality(series, given), text, sources=sources)
     text = f"Head motion of each volume as {pipeline} found it; n/a what it does not tell."
     describe(out_confounds, text, sources=sources, columns=CONFOUND_COLUMNS)
 
@@ -112,8 +107,7 @@ def _quality(series: Series, given: pd.DataFrame) -> pd.DataFrame:
     table = quality_table(series, series).set_index("metric")
     numbers = {"ndc_raw": np.nan, "uncovered_voxels": float(series.uncovered_voxels)}
     if "framewise_displacement" in given:
-        steps = given["framewise_displacement"][1:]
-        numbers |= {"fd_mean": float(steps.mean()), "fd_max": float(steps.max())}
+        numbers |= motion_numbers(given["framewise_displacement"])
     for name, value in numbers.items():
         table.loc[name, "value"] = value
     return table.reset_index()[list(QUALITY_COLUMNS)]

@@ -28,11 +28,11 @@ from msimaging.parcellation import Parcellation
 from msimaging.spatial.resampling import resample_image
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.carrying import visit_to_template
-from msimaging.steps.dwi_quality import QUALITY_COLUMNS
 from msimaging.steps.parcel_tables import read_matrix
 from msimaging.steps.pictures import figure_style, save_picture
+from msimaging.steps.quality_files import QUALITY_COLUMNS, write_quality
 from msimaging.steps.records import describe
-from msimaging.tables import read_json, read_table, sidecar_of, write_table
+from msimaging.tables import read_json, read_table, sidecar_of
 from msimaging.volumes import Volume, read_labels, read_volume, write_volume
 
 _TISSUES = ("grey matter", "white matter", "CSF")
@@ -258,5 +258,5 @@ def _write_quality(
 ) -> None:
     numbers = asdict(quality) | dict(more)
     rows = [(name, value, *_UNITS[name]) for name, value in numbers.items()]
-    write_table(path, pd.DataFrame(rows, columns=list(QUALITY_COLUMNS)))
-    describe(path, "Quality of the resting run.", sources=sources, columns=QUALITY_COLUMNS)
+    table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+    write_quality(path, table, "Quality of the resting run.", sources=sources)

@@ -9,12 +9,7 @@ from msimaging.bids.sidecars import read_acquisition
 from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 from msimaging.gradient_files import write_gradients
 from msimaging.steps.dwi_corrections import correct_series
-from msimaging.steps.dwi_quality import (
-    CONFOUND_COLUMNS,
-    QUALITY_COLUMNS,
-    confounds_table,
-    quality_table,
-)
+from msimaging.steps.dwi_quality import CONFOUND_COLUMNS, confounds_table, quality_table
 from msimaging.steps.dwi_series import Corrections, weights_in_percent
 from msimaging.steps.gradient_gate import (
     ORIENTATION_COLUMNS,
@@ -23,6 +18,7 @@ from msimaging.steps.gradient_gate import (
     read_series,
 )
 from msimaging.steps.opposite_polarity import read_opposite
+from msimaging.steps.quality_files import write_quality
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import write_volume
@@ -104,7 +100,6 @@ def preprocess_dwi(
     write_volume(out_reference, series.mean_b0, series.affine)
     write_volume(out_mask, series.mask, series.affine)
     write_volume(out_weights, weights_in_percent(series), series.affine)
-    write_table(out_quality, quality_table(raw, series))
     write_table(out_confounds, confounds_table(series))
     if raw.orientation is not None:
         write_table(out_orientation, orientation_table(raw.orientation))
@@ -118,7 +113,7 @@ def preprocess_dwi(
     text = "Trust in each sample, per cent: 0 where a dropped slice was replaced."
     describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
-    describe(out_quality, text, sources=sources, columns=QUALITY_COLUMNS)
+    write_quality(out_quality, quality_table(raw, series), text, sources=sources)
     text = "Coherence of fibres under each of the 24 distinguishable tables of b-vectors."
     describe(out_orientation, text, sources=sources, columns=ORIENTATION_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."

@@ -19,8 +19,8 @@ from msimaging.tables import read_json, sidecar_of
 
 #: Numbers that have a strip, by modality, in their order.
 _STRIPS = {
-    "dwi": ("fd_mean", "dropped_slice_share", "snr_b0", "cnr_.*", "ndc", ".*residual.*",
-            ".*coheren.*", "zero_fraction"),
+    "dwi": ("fd_mean", "dropped_slice_share", "outlier_share", "snr_b0", "snr_fit", "cnr_.*", "ndc",
+            "residual_median", "coherence_.*", "clamped_voxels", "zero_fraction"),
     "bold": ("fd_mean", "fd_share_high", "std_dvars_mean", "tsnr_median", "minutes_retained",
              "coverage_mean", "coverage_least", "distance_dependence"),
 }  # fmt: skip

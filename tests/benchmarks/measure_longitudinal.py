@@ -226,7 +226,7 @@ def measured(series, folder, n_samples):
             out_reference=str(own / "reference.nii.gz"),
             out_mask=str(own / "mask.nii.gz"),
             out_weights=str(own / "weights.nii.gz"),
-            out_quality=str(own / "quality.tsv"),
+            out_quality=str(own / "series_quality.tsv"),
             out_confounds=str(own / "confounds.tsv"),
         )
         inputs = {
@@ -239,9 +239,11 @@ def measured(series, folder, n_samples):
         fit_visit_tensor(
             **inputs,
             weights=str(own / "weights.nii.gz"),
+            series_quality=str(own / "series_quality.tsv"),
             method="wls",
             out_tensor=str(own / "tensor.nii.gz"),
             out_maps=maps,
+            out_quality=str(own / "quality.tsv"),
         )
         spent[f"preprocess and fit {name}"] = time.process_time() - started
     started = time.process_time()

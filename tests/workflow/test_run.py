@@ -416,7 +416,7 @@ def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     study: Path, msimaging: Callable
 ) -> None:
     folder = study / DERIVATIVES / "sub-02" / "ses-month06"
-    deleted = next((folder / "dwi").glob("*desc-quality_stats.tsv"))  # nothing waits for it
+    deleted = next((folder / "dwi").glob("*desc-orientation_stats.tsv"))  # nothing waits for it
     cut = next((folder / "func").glob("*stat-partialcorrelation_relmat.tsv"))
     before = {path: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
     deleted.unlink()

@@ -66,7 +66,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         out_reference=scan.file("reference.nii.gz"),
         out_mask=scan.file("mask.nii.gz"),
         out_weights=scan.file("weights.nii.gz"),
-        out_quality=scan.file("quality.tsv"),
+        out_quality=scan.file("series_quality.tsv"),
         out_confounds=scan.file("confounds.tsv"),
     )
     fit_visit_tensor(
@@ -75,9 +75,11 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         bvec=scan.file("dwi.bvec"),
         mask=scan.file("mask.nii.gz"),
         weights=scan.file("weights.nii.gz"),
+        series_quality=scan.file("series_quality.tsv"),
         method="wls",
         out_tensor=scan.file("tensor.nii.gz"),
         out_maps={name: scan.file(f"{name}.nii.gz") for name in TENSOR_PARAMS},
+        out_quality=scan.file("quality.tsv"),
     )
     image = nib.load(raw)
     drawn = np.zeros(image.shape[:3], dtype=np.uint8)

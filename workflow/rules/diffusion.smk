@@ -9,7 +9,7 @@ rule preprocess_dwi:
         reference=output("dwi_reference"),
         mask=output("dwi_mask"),
         weights=output("dwi_weights"),
-        quality=output("dwi_quality"),
+        quality=output("dwi_series_quality"),
         confounds=output("dwi_confounds"),
         orientation=output("dwi_orientation"),
     log:
@@ -46,7 +46,7 @@ rule import_dwi:
         reference=output("dwi_reference"),
         mask=output("dwi_mask"),
         weights=output("dwi_weights"),
-        quality=output("dwi_quality"),
+        quality=output("dwi_series_quality"),
         confounds=output("dwi_confounds"),
     log:
         log("import_dwi", "sub", "ses"),
@@ -73,9 +73,11 @@ rule fit_tensor:
         bvec=output("dwi_bvec"),
         mask=output("dwi_mask"),
         weights=output("dwi_weights"),
+        series_quality=output("dwi_series_quality"),
     output:
         tensor=output("tensor"),
         maps=[output("tensor_map", param=param) for param in TENSOR_PARAMS],
+        quality=output("dwi_quality"),
     log:
         log("fit_tensor", "sub", "ses"),
     benchmark:

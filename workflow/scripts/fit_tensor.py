@@ -10,7 +10,9 @@ with job_log(snakemake.log[0]):
         bvec=snakemake.input.bvec,
         mask=snakemake.input.mask,
         weights=snakemake.input.weights,
+        series_quality=snakemake.input.series_quality,
         method=snakemake.params.method,
         out_tensor=snakemake.output.tensor,
         out_maps=dict(zip(snakemake.params.names, snakemake.output.maps, strict=True)),
+        out_quality=snakemake.output.quality,
     )

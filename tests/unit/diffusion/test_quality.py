@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from msimaging.diffusion.gradients import gradient_table
-from msimaging.diffusion.quality import fit_quality, scan_quality
+from msimaging.diffusion.quality import fit_quality, outlier_share, scan_quality
 from msimaging.errors import InputError
 
 SHAPE = (16, 16, 8)
@@ -86,6 +86,46 @@ def test_fit_numbers():
     counts = [quality[f"{name}"] for name in ("clamped_samples", "clamped_voxels")]
     assert counts == [4, 2]
     assert quality["unfitted_voxels"] == 1
+    # the median of 1 / .01, 1 / .02, 1 / .03: not 1 over the median of four
+    assert quality["snr_fit"] == pytest.approx(50)
+
+
+def test_correlation_is_that_with_the_nearest_volume_in_q_space():
+    bvecs = np.array([[0, 0, 0], [1, 0, 0], [-1, 0.1, 0], [0, 0, 1.0], [0, 0.1, 1]])
+    bvecs[1:] /= np.linalg.norm(bvecs[1:], axis=1, keepdims=True)
+    gtab = gradient_table(np.array([0, 1000.0, 1000, 1000, 1000]), bvecs)
+    rng = np.random.default_rng(3)
+    pair = rng.normal(size=(2, 4, 4, 4))
+    data = np.stack([rng.random((4, 4, 4)), *pair, pair[1] + pair[0], -pair[1]], axis=-1)
+    # neighbours: 1 with 2 although it points the other way, 3 with 4
+    first = np.corrcoef(pair[0].ravel(), pair[1].ravel())[0, 1]
+    second = np.corrcoef((pair[0] + pair[1]).ravel(), -pair[1].ravel())[0, 1]
+    quality = scan_quality(data, gtab, np.ones((4, 4, 4), dtype=bool))
+    assert quality["ndc"] == pytest.approx((first + second) / 2)
+    assert quality["ndc_min"] == pytest.approx(min(first, second))
+    assert quality["ndc_min_volume"] == (1 if first < second else 3)
+
+
+def test_contrast_of_directions_by_hand():
+    # two directions that differ by 10 and repeat it by 2: spread over noise of the nearest
+    bvecs = np.array([[0, 0, 0], [1, 0, 0], [0.999, 0.0447, 0], [0, 0, 1], [0, 0.0447, 0.999]])
+    bvecs[1:] /= np.linalg.norm(bvecs[1:], axis=1, keepdims=True)
+    gtab = gradient_table(np.array([0, 1000.0, 1000, 1000, 1000]), bvecs)
+    voxel = np.array([100.0, 40, 42, 50, 52])
+    data = np.stack([voxel, 3 * voxel]).reshape(2, 1, 1, 5)
+    quality = scan_quality(data, gtab, np.ones((2, 1, 1), dtype=bool))
+    spread = np.std([40, 42, 50, 52], ddof=1)
+    assert quality["cnr_shell1000"] == pytest.approx(spread / np.sqrt(2))
+    assert quality["signal_shell1000"] == pytest.approx(np.median([52, 120]) / 200)
+
+
+def test_outliers_are_judged_by_the_spread_of_their_own_voxel():
+    # median |r| is 1 and 10: limits at 4.4478 and 44.478
+    residuals = np.array([[1, -1, 1, -1, 4.4, -4.5], [10, -10, 10, 10, 44, 45.0]])
+    assert outlier_share(residuals) == pytest.approx(2 / 12)
+    assert outlier_share(np.zeros((3, 6))) == 0
+    noise = np.random.default_rng(0).normal(size=(20_000, 60))
+    assert 0.0027 < outlier_share(noise) < 0.006
 
 
 def test_arguments_that_do_not_belong_together_are_refused(gtab):

@@ -90,7 +90,7 @@ def test_with_everything_off_the_series_passes_through_and_the_sidecar_says_so(
     assert told["GradientTableChecked"].startswith("yes: ")
     quality = _quality(tmp_path)
     assert quality["n_volumes"] == 15
-    assert np.isnan(quality[["fd_mean", "dropped_slices", "noise_sigma"]]).all()
+    assert np.isnan(quality[["fd_mean", "dropped_slices", "sigma_pca"]]).all()
     assert read_table(tmp_path / "out_confounds.tsv").isna().all(axis=None)
 
 
@@ -142,7 +142,7 @@ def test_denoising_lowers_noise_and_names_its_level(tmp_path: Path, scan: Simula
     error = read_volume(tmp_path / "out_dwi.nii.gz").data - clean.data
     assert error[clean.mask].std() < 0.9 * (still.data - clean.data)[clean.mask].std()
     planted = (still.data - clean.data)[clean.mask & (clean.fa > 0.3)][:, :3].std()
-    assert _quality(tmp_path)["noise_sigma"] == pytest.approx(planted, rel=0.25)
+    assert _quality(tmp_path)["sigma_pca"] == pytest.approx(planted, rel=0.25)
 
 
 @pytest.mark.parametrize(
