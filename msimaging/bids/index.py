@@ -15,6 +15,7 @@ from msimaging.bids.lesions import derivative_roots, find_lesion_masks
 from msimaging.bids.names import BidsName, applies_to, natural_key, parse_name
 from msimaging.bids.rows import read_rows
 from msimaging.bids.scans import Scan
+from msimaging.bids.shells import shells_of
 
 #: Folder and suffix by which the scans of each kind are known.
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -124,13 +125,15 @@ class MetadataFiles:
             for candidate, path in self._metadata_in(folder):
                 if name is not None and applies_to(candidate, name):
                     found[candidate.extension].append(path)
+        bval = found[".bval"][-1] if found[".bval"] else None
         return Scan(
             path=scan.relative_to(self._root).as_posix(),
             modality=name.suffix if name else "",
-            bval=found[".bval"][-1] if found[".bval"] else None,
+            bval=bval,
             bvec=found[".bvec"][-1] if found[".bvec"] else None,
             sidecars=tuple(found[".json"]),
             shape=image_shape(scan),
+            shells=shells_of(self._root / bval) if bval else (),
         )
 
     def _from_root_to(self, folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msimaging.bids.layout import log, output
 from msimaging.bids.plan import SCAN_PICTURES, TENSOR_MEASURES, Plan
+from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.bids.visits import Modality
 from msimaging.bids.ways_in import WaysIn
 
@@ -36,15 +37,35 @@ def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
     return plan.lesion_masks("dwi", case["sub"])
 
 
+def _asked(setting: str) -> Callable[[Plan], object]:
+    return lambda plan: plan.settings["diffusion"][setting]
+
+
+def _has_shells(setting: str) -> Callable[[Plan, Mapping[str, str]], object]:
+    return lambda plan, case: not plan.why_without_model(setting, case["sub"])
+
+
 def _counted(plan: Plan) -> list[str]:
     return plan.trial.responder_models
 
 
 _VISIT, _PATIENT, _PAIR = ("sub", "ses"), ("sub",), ("sub", "pair")
+_LAST_PARAM = {model.rule: [*model.measures.values()][-1] for model in FURTHER_MODELS.values()}
 STEPS = (
     Step("preprocess_dwi", "dwi", _VISIT, "dwi"),
     Step("import_dwi", "dwi", _VISIT, "dwi"),
     Step("fit_tensor", "dwi", _VISIT, "tensor"),
+    *(
+        Step(
+            model.rule,
+            "dwi",
+            _VISIT,
+            model.output,
+            exists=_asked(setting),
+            applies=_has_shells(setting),
+        )
+        for setting, model in FURTHER_MODELS.items()
+    ),
     Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
     Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
     Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
@@ -199,7 +220,7 @@ def _outputs(plan: Plan, step: Step, case: Mapping[str, str]) -> Iterator[str]:
     fixed = {
         "task": plan.settings["functional"]["task"],
         "ext": plan.settings["figures"]["formats"][0],
-        "param": TENSOR_MEASURES[-1],
+        "param": _LAST_PARAM.get(step.rule, TENSOR_MEASURES[-1]),
         "part": "results",
         "modality": step.modality or "",
         "picture": SCAN_PICTURES[step.modality][-1] if step.modality else "",

@@ -41,6 +41,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "dwi_confounds": f"{_DWI}_desc-confounds_timeseries.tsv",
         "tensor": f"{_DWI}_model-tensor_param-diffusivity_dwimap.nii.gz",
         "tensor_map": f"{_DWI}_model-tensor_param-{{param}}_dwimap.nii.gz",
+        # further models of multi-shell series
+        "free_water_map": f"{_DWI}_model-freewater_param-{{param}}_dwimap.nii.gz",
+        "kurtosis_map": f"{_DWI}_model-kurtosis_param-{{param}}_dwimap.nii.gz",
         "tensor_map_template": (
             f"{_DWI}_space-{TEMPLATE}_model-tensor_param-{{param}}_dwimap.nii.gz"
         ),

@@ -12,6 +12,7 @@ from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows
+from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.bids.visits import (
     MODALITIES,
     UNDECIDED,
@@ -80,7 +81,7 @@ def read_ledger(
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
     entries = [_entry(study, job, outdated, running=running) for job in jobs_of(plan)]
     told = [*left_out(study, plan), *too_little_data(study, plan)]
-    return [*told, *entries, *_distortions(entries, plan)]
+    return [*told, *entries, *_distortions(entries, plan), *_without_models(plan)]
 
 
 def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
@@ -128,6 +129,23 @@ def _distortions(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
             why = plan.why_distorted(modality, entry.participant_id)
             told = replace(entry, step=step)
             yield replace(told, state="absent", reason=why) if why else told
+
+
+def _without_models(plan: Plan) -> Iterator[Entry]:
+    """Tell which visits go without a further model although the settings want it where possible."""
+    for setting, model in FURTHER_MODELS.items():
+        if not plan.settings["diffusion"][setting]:
+            continue
+        for visit in plan.visits_with("dwi"):
+            why = plan.why_without_model(setting, visit.participant_id)
+            if why:
+                yield Entry(
+                    step=model.rule,
+                    participant_id=visit.participant_id,
+                    session_id=visit.session_id,
+                    state="absent",
+                    reason=why,
+                )
 
 
 def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool) -> Entry:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msimaging.bids.layout import FIGURE_BESIDE, output, shown_in_reports
 from msimaging.bids.selection import Selection
+from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.bids.visits import MODALITIES, Modality
 
 #: BIDS label of the matrix of each kind of connectivity.
@@ -288,6 +289,15 @@ class Plan(Selection):
                     }
                 )
         return rows
+
+    def model_maps(self, sub: str, ses: str) -> dict[str, str]:
+        """Return the maps of the models that a visit has beside the tensor, by their measures."""
+        return {
+            measure: output(model.output, sub=sub, ses=ses, param=param)
+            for setting, model in FURTHER_MODELS.items()
+            if not self.why_without_model(setting, sub)
+            for measure, param in model.measures.items()
+        }
 
     def viewer_maps(self) -> list[str]:
         """Return FA at the earlier visit and change of RD of every pair, for the viewer."""

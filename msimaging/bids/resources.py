@@ -74,6 +74,8 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "preprocess_dwi": Cost(mb=305, mb_per_samples=14.5, seconds=4.5, seconds_per_samples=0.3),
         "import_dwi": Cost(mb=400, mb_per_samples=20, seconds=10, seconds_per_samples=3),
         "fit_tensor": Cost(mb=175, mb_per_samples=15.5, seconds=4, seconds_per_samples=0.15),
+        "fit_free_water": Cost(mb=300, mb_per_samples=15, seconds=8, seconds_per_samples=15),
+        "fit_kurtosis": Cost(mb=300, mb_per_samples=15, seconds=8, seconds_per_samples=3),
         "build_space": Cost(
             mb=480, mb_per_voxels=100, seconds=12, seconds_per_scan=3, seconds_per_voxels=10
         ),

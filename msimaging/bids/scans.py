@@ -9,7 +9,7 @@ from msimaging.bids.rows import read_rows
 
 SCAN_COLUMNS = (
     *("path", "modality", "bval", "bvec", "sidecars", "reversed", "lesions", "shape"),
-    *("pipeline", "mask", "confounds", "matched"),
+    *("pipeline", "mask", "confounds", "matched", "shells"),
 )
 
 
@@ -35,6 +35,8 @@ class Scan:
         Brain mask and nuisance signals that the pipeline wrote.
     matched : str or None
         Field-map image of the polarity of a resting run, where ``fmap/`` holds both.
+    shells : tuple of int
+        b-values of a diffusion series [s/mm2], ascending; empty where they are not known.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Scan:
     mask: str | None = None
     confounds: str | None = None
     matched: str | None = None
+    shells: tuple[int, ...] = ()
 
 
 def read_scans(path: Path) -> dict[str, Scan]:
@@ -78,6 +81,7 @@ def read_scans(path: Path) -> dict[str, Scan]:
             mask=row.get("mask") or None,
             confounds=row.get("confounds") or None,
             matched=row.get("matched") or None,
+            shells=tuple(int(b) for b in (row.get("shells") or "").split(";") if b.isdigit()),
         )
         for row in read_rows(path)
     }

@@ -13,6 +13,7 @@ from msimaging.bids.fieldmaps import why_uncorrected
 from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
+from msimaging.bids.shells import refused_models, why_without_model
 from msimaging.bids.trial_plan import TrialPlan
 from msimaging.bids.visits import (
     MODALITIES,
@@ -79,8 +80,9 @@ class Selection:
         Raises
         ------
         ConfigError
-            When a table is unusable, names a scan that was not indexed, or lets the visits of a
-            patient enter at different stages.
+            When a table is unusable, names a scan that was not indexed, lets the visits of a
+            patient enter at different stages, or when the settings ask for a model in every scan
+            and a scan has too few shells.
         """
         listed = read_visits(study / "visits.tsv")
         ratings = read_ratings(study / "ratings.tsv", listed, seed=settings["seed"])
@@ -110,6 +112,7 @@ class Selection:
             for modality in MODALITIES
             for _, finding in mixed_stages(usable, plan.scans, modality)
         ]
+        unknown += refused_models(usable, plan.scans, settings["diffusion"])
         if unknown:
             raise ConfigError(unknown)
         return plan
@@ -257,6 +260,11 @@ class Selection:
             for visit in self._by_modality["bold"].get(sub, ())
             if visit.anat and visit.anat in self.scans
         }
+
+    def why_without_model(self, setting: str, sub: str) -> str:
+        """Return why a further diffusion model is not fitted to a patient, empty if it is."""
+        by_session = {s: self._scan_of["dwi", sub, s] for s in self.sessions("dwi", sub)}
+        return why_without_model(setting, self.settings["diffusion"][setting], by_session)
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""

@@ -95,3 +95,12 @@ _ALL = (
 SCALAR_METRICS: Mapping[str, ScalarMetric] = MappingProxyType(
     {metric.label: metric for metric in _ALL}
 )
+
+#: Measures of the tensor beside free water: known only where there is tissue.
+OF_TISSUE_ONLY = tuple(f"fw{label}" for label in SCALAR_METRICS)
+#: Unit of every measure of a voxel, those of other models than the tensor too.
+UNITS: Mapping[str, str] = MappingProxyType(
+    {label: metric.units or "1" for label, metric in SCALAR_METRICS.items()}
+    | {f"fw{label}": metric.units or "1" for label, metric in SCALAR_METRICS.items()}
+    | dict.fromkeys(("fw", "mk", "ak", "rk"), "1")
+)

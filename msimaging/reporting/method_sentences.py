@@ -94,6 +94,22 @@ SENTENCES = {
         "basser1994",
         "garyfallidis2014",
     ),
+    "fit_free_water": _sentence(
+        1,
+        "free-water elimination",
+        "Free water was told from tissue by a two-compartment fit to the shells up to "
+        "{highest} s/mm2 with DIPY; its fraction and the tensor measures of the tissue beside it "
+        "are given too.",
+        "hoy2014",
+        "henriques2017",
+    ),
+    "fit_kurtosis": _sentence(
+        1,
+        "diffusion kurtosis",
+        "Mean, axial and radial kurtosis were fitted to the shells up to {highest} s/mm2 with "
+        "DIPY.",
+        "jensen2005",
+    ),
     "measure_diffusion": _sentence(
         1,
         "region means of tensor measures",

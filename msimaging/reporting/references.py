@@ -38,8 +38,17 @@ REFERENCES = {
     "garyfallidis2014": "Garyfallidis E et al. Dipy, a library for the analysis of diffusion MRI "
     "data. Front Neuroinform 2014;8:8. "
     "doi:10.3389/fninf.2014.00008.",
+    "henriques2017": "Neto Henriques R et al. [Re] Optimization of a free water elimination "
+    "two-compartment model for diffusion tensor imaging. ReScience 2017;3(1):2. "
+    "doi:10.5281/zenodo.495237.",
     "holm1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
     "1979;6:65-70.",
+    "hoy2014": "Hoy AR et al. Optimization of a free water elimination two-compartment model for "
+    "diffusion tensor imaging. NeuroImage 2014;103:323-333. "
+    "doi:10.1016/j.neuroimage.2014.09.053.",
+    "jensen2005": "Jensen JH et al. Diffusional kurtosis imaging: the quantification of "
+    "non-gaussian water diffusion by means of magnetic resonance imaging. Magn Reson Med "
+    "2005;53:1432-1440. doi:10.1002/mrm.20508.",
     "kellner2016": "Kellner E et al. Gibbs-ringing artifact removal based on local "
     "subvoxel-shifts. Magn Reson Med 2016;76:1574-1581. "
     "doi:10.1002/mrm.26054.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from msimaging.diffusion.coherence import shell_coherence
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
 from msimaging.diffusion.metrics import SCALAR_METRICS
-from msimaging.diffusion.table_rules import shells
 from msimaging.diffusion.tensor import (
     HIGHEST_BVAL,
     FitMethod,
@@ -24,6 +22,7 @@ from msimaging.diffusion.tensor import (
     tensor_volumes,
 )
 from msimaging.gradient_files import read_numbers
+from msimaging.steps.model_volumes import volumes_told
 from msimaging.steps.quality_files import write_quality
 from msimaging.steps.records import describe
 from msimaging.steps.tensor_quality import coherence_rows, fit_rows
@@ -33,6 +32,10 @@ from msimaging.volumes import read_labels, read_volume, write_volume
 _FULL = 100.0  # per cent
 _LEAST = 1e-3
 _WEIGHTABLE = ("ols", "wls", "iwls")
+_WHY_NOT_ALL = (
+    f"with several shells a tensor is fitted up to {HIGHEST_BVAL:g} s/mm2, above which kurtosis "
+    "biases it"
+)
 
 
 def fit_visit_tensor(
@@ -86,7 +89,7 @@ def fit_visit_tensor(
         "URL": "https://docs.dipy.org",
         "Parameters": {
             "FitMethod": method,
-            **_shells_told(bvals, used),
+            **volumes_told(bvals, used, why=_WHY_NOT_ALL),
             "ReplacedSlices": told,
             "ClampedVoxels": int(np.count_nonzero(clamped_signals(data, brain))),
         },
@@ -109,22 +112,6 @@ def fit_visit_tensor(
     table = pd.concat([read_table(series_quality), *quality])
     text = "Quality of the diffusion scan, of the series and of the tensor fit."
     write_quality(out_quality, table, text, sources=[*sources, series_quality])
-
-
-def _shells_told(bvals: NDArray[np.float64], used: NDArray[np.bool_]) -> dict[str, Any]:
-    """Say which volumes the tensor is fitted to; of several shells not all are."""
-    told = f"b = {', '.join(f'{b}' for b in shells(bvals[used]))} s/mm2"
-    if not used.all():
-        out = ", ".join(f"{b}" for b in shells(bvals[~used]) if b)
-        told += (
-            f"; b = {out} s/mm2 left out: with several shells a tensor is fitted up to "
-            f"{HIGHEST_BVAL:g} s/mm2, above which kurtosis biases it"
-        )
-    return {
-        "Volumes": int(np.count_nonzero(used)),
-        "LargestBValue": float(bvals[used].max()),
-        "Shells": told,
-    }
 
 
 def _trust(

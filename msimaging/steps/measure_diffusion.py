@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, vstack
 
 from msimaging.bids.layout import TEMPLATE
 from msimaging.diffusion.gradients import bvecs_fsl_to_ras, gradient_table, standard_table
-from msimaging.diffusion.metrics import SCALAR_METRICS
+from msimaging.diffusion.metrics import OF_TISSUE_ONLY, UNITS
 from msimaging.diffusion.tensor import tensor_volumes
 from msimaging.diffusion.uncertainty import wild_bootstrap
 from msimaging.gradient_files import read_numbers
@@ -39,10 +39,12 @@ _NOISE_BLOCK = 3
 REGION_COLUMNS = {
     "index": "Label of the region in the atlas.",
     "name": "Region.",
-    "measure": "fa, md, ad or rd; with -lesion, -rim or -nawm in that tissue only; lesion-share; "
-    "lesion-volume.",
+    "measure": "fa, md, ad or rd; fw (free-water fraction), and fwfa, fwmd, fwad, fwrd of the "
+    "tissue beside it; mk, ak, rk (kurtosis); with -lesion, -rim or -nawm in that tissue only; "
+    "lesion-share; lesion-volume.",
     "value": "Mean over the region in the brain, weighted by each voxel's share of it.",
-    "se": "Standard error of the mean from the noise of this scan (wild bootstrap).",
+    "se": "Standard error of the mean from the noise of this scan (wild bootstrap); n/a for "
+    "measures of other models than the tensor.",
     "units": "Unit of value and se.",
     "n_voxels": "Voxels averaged, as a sum of shares.",
     "coverage": "Share of the region that the scan covers.",
@@ -56,6 +58,7 @@ def measure_diffusion(
     bvec: str,
     mask: str,
     maps: Mapping[str, str],
+    further: Mapping[str, str],
     midpoint: str,
     to_template: str,
     session: str,
@@ -75,7 +78,9 @@ def measure_diffusion(
     image, bval, bvec, mask : str
         Preprocessed series, its table, brain mask: what the standard errors are made from.
     maps : mapping
-        From the measure to its map.
+        From the tensor measure to its map.
+    further : mapping
+        From the measure of another model to its map; given without a standard error.
     midpoint, to_template : str
         Rigid poses of the visits, and the way from their midpoint to the template.
     session : str
@@ -98,7 +103,9 @@ def measure_diffusion(
     bvals, bvecs_fsl = standard_table(read_numbers(bval), read_numbers(bvec))
     used = tensor_volumes(bvals)
     gtab = gradient_table(bvals[used], bvecs_fsl_to_ras(bvecs_fsl[used], series.affine))
-    scalar_maps = {name: read_volume(path, ndim=3).data for name, path in maps.items()}
+    scalar_maps = {
+        name: read_volume(path, ndim=3).data for name, path in {**maps, **further}.items()
+    }
     way = visit_to_template(to_template, midpoint, session)
     tissues = _tissues(lesions, tissue, midpoint, session)
     for name, out_table in zip(atlases, out_tables, strict=True):
@@ -114,7 +121,7 @@ def measure_diffusion(
             block_voxels=_NOISE_BLOCK,
         )
         measured = [
-            _measured(measure, values[brain], errors.regions[measure], regions, brain)
+            _measured(measure, values[brain], errors.regions.get(measure), regions, brain)
             for measure, values in scalar_maps.items()
         ]
         table = pd.concat([*measured, *regions.of_lesions])
@@ -128,6 +135,7 @@ def measure_diffusion(
                 bvec,
                 mask,
                 *maps.values(),
+                *further.values(),
                 midpoint,
                 to_template,
                 *lesions,
@@ -223,12 +231,15 @@ def _lesion_rows(
 def _measured(
     measure: str,
     values: NDArray[np.float32],
-    errors: NDArray[np.float64],
+    errors: NDArray[np.float64] | None,
     regions: _Regions,
     brain: NDArray[np.bool_],
 ) -> pd.DataFrame:
     """Average a map (V,) in the brain with the weights of each region."""
     weights = regions.weights[:, np.flatnonzero(brain)]
+    if measure in OF_TISSUE_ONLY:
+        # where all is water the model has no tissue to measure
+        weights = weights.multiply(values != 0).tocsr()
     present = np.asarray(weights.sum(axis=1)).ravel()
     sums = weights @ values.astype(np.float64)
     mean = np.divide(sums, present, out=np.full(len(sums), np.nan), where=present > 0)
@@ -238,8 +249,8 @@ def _measured(
             "name": regions.names,
             "measure": [f"{measure}{tissue}" for tissue in regions.tissue],
             "value": mean,
-            "se": np.where(present > 0, errors, np.nan),
-            "units": SCALAR_METRICS[measure].units or "1",
+            "se": np.nan if errors is None else np.where(present > 0, errors, np.nan),
+            "units": UNITS[measure],
             "n_voxels": present,
             "coverage": present / regions.expected,
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.reporting.methods import StepRecord
 
 
@@ -57,6 +58,7 @@ def _switched_off(diffusion: Mapping[str, Any], functional: Mapping[str, Any]) -
         "correct_distortion": diffusion["distortion"] != "none",
         "correct_bias": diffusion["bias"],
         "correct_bold_distortion": functional["distortion"] != "none",
+        **{model.rule: diffusion[name] for name, model in FURTHER_MODELS.items()},
     }
     return {step for step, wanted in switches.items() if not wanted}
 
@@ -117,6 +119,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "correct_bias": {},
         "fit_tensor": {"fit": diffusion["fit"]},
+        **{model.rule: {"highest": f"{model.highest:g}"} for model in FURTHER_MODELS.values()},
         "measure_diffusion": {"atlas": regions},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
         "preprocess_bold": {},

@@ -251,6 +251,7 @@ def _scan_rows(
             "mask": scan.mask or "",
             "confounds": scan.confounds or "",
             "shape": "x".join(map(str, scan.shape)),
+            "shells": ";".join(map(str, scan.shells)),
         }
         for visit, scan in scans
     ]

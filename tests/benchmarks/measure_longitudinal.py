@@ -270,6 +270,7 @@ def measured(series, folder, n_samples):
             bvec=str(own / "dwi.bvec"),
             mask=str(own / "mask.nii.gz"),
             maps={param: str(own / f"{param}.nii.gz") for param in TENSOR_MEASURES},
+            further={},
             midpoint=str(folder / "midpoint.tsv"),
             to_template=str(folder / "to.h5"),
             session=name,

@@ -144,11 +144,20 @@ def both(study: Path, *, months: tuple[int, ...] = (0, 6), **settings: object) -
     return table
 
 
-def test_voxel_maps_come_when_asked_for_and_strategies_add_no_job(tmp_path: Path) -> None:
+def test_further_models_and_maps_come_when_asked_for_and_strategies_add_no_job(
+    tmp_path: Path,
+) -> None:
     functional = {"voxel_maps": True, "strategies": ["simple", "acompcor+gsr"]}
+    diffusion = {"free_water": "auto", "kurtosis": True}
+    table = both(tmp_path, functional=functional, diffusion=diffusion)
+    for scan in table.scans:
+        if scan["modality"] == "dwi":
+            # the second patient's second shell is too high for free water
+            scan["shells"] = "0;700;1500" if "sub-01" in scan["path"] else "0;700;2500"
     sizes = {"visits": 4, "patients": 2, "pairs": 2}
-    found = job_counts(both(tmp_path, functional=functional).write())
-    assert found == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes), map_bold=4)
+    further = {"map_bold": 4, "fit_free_water": 2, "fit_kurtosis": 4}
+    found = job_counts(table.write())
+    assert found == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes), **further)
 
 
 def test_two_patients_with_two_visits(tmp_path: Path) -> None:

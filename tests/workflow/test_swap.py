@@ -131,6 +131,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
             bvec=scan.file("dwi.bvec"),
             mask=scan.file("mask.nii.gz"),
             maps={name: scan.file(f"{name}.nii.gz") for name in TENSOR_MEASURES},
+            further={},
             midpoint=midpoint,
             to_template=to_template,
             session=session,

@@ -12,6 +12,7 @@ from msimaging.bids.resources import (
     request_minutes,
     work_on,
 )
+from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.bids.ways_in import WaysIn
 from msimaging.provenance import code_digest, settings_digest, version
 from msimaging.settings import validated
@@ -129,6 +130,11 @@ def raw_dwi(wildcards):
 def why_distorted(modality):
     """Params function: why susceptibility distortion stays, empty where it is corrected."""
     return lambda wildcards: PLAN.why_distorted(modality, wildcards.sub)
+
+
+def further_maps(wildcards):
+    """Maps of the models that a visit has beside the tensor, by their measures."""
+    return PLAN.model_maps(wildcards.sub, wildcards.ses)
 
 
 def raw_bold(wildcards):

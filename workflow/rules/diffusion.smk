@@ -94,6 +94,58 @@ rule fit_tensor:
         "../scripts/fit_tensor.py"
 
 
+rule fit_free_water:
+    input:
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        mask=output("dwi_mask"),
+    output:
+        maps=[
+            output("free_water_map", param=param)
+            for param in FURTHER_MODELS["free_water"].measures.values()
+        ],
+    log:
+        log("fit_free_water", "sub", "ses"),
+    benchmark:
+        benchmark("fit_free_water", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("fit_free_water", "dwi"),
+        runtime=minutes("fit_free_water", "dwi"),
+    params:
+        code=code("fit_further_models"),
+        names=list(FURTHER_MODELS["free_water"].measures.values()),
+    script:
+        "../scripts/fit_free_water.py"
+
+
+rule fit_kurtosis:
+    input:
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        mask=output("dwi_mask"),
+    output:
+        maps=[
+            output("kurtosis_map", param=param)
+            for param in FURTHER_MODELS["kurtosis"].measures.values()
+        ],
+    log:
+        log("fit_kurtosis", "sub", "ses"),
+    benchmark:
+        benchmark("fit_kurtosis", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("fit_kurtosis", "dwi"),
+        runtime=minutes("fit_kurtosis", "dwi"),
+    params:
+        code=code("fit_further_models"),
+        names=list(FURTHER_MODELS["kurtosis"].measures.values()),
+    script:
+        "../scripts/fit_kurtosis.py"
+
+
 rule build_dwi_space:
     input:
         images=of_founders("dwi", "tensor_map", param="fa"),
@@ -174,6 +226,7 @@ rule measure_diffusion:
         bvec=output("dwi_bvec"),
         mask=output("dwi_mask"),
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
+        further=lambda wildcards: list(further_maps(wildcards).values()),
         midpoint=pose("dwi"),
         lesions=lesion_of_visit("dwi"),
         tissue=tissue_of_patient,
@@ -196,6 +249,7 @@ rule measure_diffusion:
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
         measures=TENSOR_MEASURES,
+        further=lambda wildcards: list(further_maps(wildcards)),
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
         made_by=made_by("diffusion"),

@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]):
         bvec=snakemake.input.bvec,
         mask=snakemake.input.mask,
         maps=dict(zip(snakemake.params.measures, snakemake.input.maps, strict=True)),
+        further=dict(zip(snakemake.params.further, snakemake.input.further, strict=True)),
         midpoint=snakemake.input.midpoint,
         to_template=snakemake.input.to_template,
         session=snakemake.wildcards.ses,

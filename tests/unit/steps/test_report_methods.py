@@ -44,3 +44,15 @@ def test_distortion_is_told_as_the_ledger_has_it(state: str, step: str, name: st
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     assert ("opposite phase encoding" in told) is (state == "done")
     assert (name in " ".join(text.not_run)) is (state == "absent")
+
+
+@pytest.mark.parametrize("asked", [False, "auto"])
+def test_free_water_is_told_as_asked(asked: object) -> None:
+    settings = validated({"bids_dir": "bids", "diffusion": {"free_water": asked}})
+    rows = pd.DataFrame({"step": ["fit_free_water"], "state": ["done"]}) if asked else None
+    text = methods_text(step_records(pd.concat([LEDGER, rows]), settings))
+    told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
+    left_out = " ".join(text.not_run).lower()
+    assert ("shells up to 2000 s/mm2" in told) is bool(asked)
+    assert ("free-water elimination" in left_out) is not bool(asked)
+    assert "diffusion kurtosis" in left_out

@@ -1,0 +1,13 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.fit_further_models import fit_visit_free_water
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    fit_visit_free_water(
+        image=snakemake.input.image,
+        bval=snakemake.input.bval,
+        bvec=snakemake.input.bvec,
+        mask=snakemake.input.mask,
+        out_maps=dict(zip(snakemake.params.names, snakemake.output.maps, strict=True)),
+    )
