@@ -13,7 +13,8 @@ from msimaging.errors import Finding, InputError
 
 # The median absolute deviation times this is the standard deviation of normal noise.
 _MAD_TO_SD = 1.4826
-# Samples farther from the fit than so many of these are outliers; noise alone leaves 0.3 %.
+# Samples farther from the fit than so many of these are outliers; noise alone leaves 0.3 % of many
+# volumes, and a few per cent of a dozen, whose spread is known less well.
 _OUTLIER_SDS = 3.0
 _BLOCK = 8192
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from msimaging.diffusion.gradients import gradient_table
+from msimaging.diffusion.outliers import SliceOutliers, replace_dropped_slices
 from msimaging.diffusion.quality import scan_quality
 from msimaging.steps.dwi_series import Series
 from msimaging.steps.quality_files import HIGH_MOTION, QUALITY_COLUMNS, motion_numbers
@@ -30,7 +32,7 @@ _ROWS = {
     "fd_max": ("mm", "Largest framewise displacement."),
     "fd_num": ("1", f"Volumes that moved by more than {HIGH_MOTION:g} mm."),
     "fd_perc": ("percent", "Share of these volumes after the first."),
-    "dropped_slices": ("1", "Slices found dropped and replaced."),
+    "dropped_slices": ("1", "Slices found dropped; replaced where the settings ask for it."),
     "dropped_slice_share": ("1", "Share of dropped slices among those judged."),
     "sigma_pca": ("signal", "Standard deviation of the noise, median in the brain (MP-PCA)."),
     "snr_raw": ("1", "Median of mean b=0 signal over sigma_pca in the brain, as acquired."),
@@ -52,13 +54,42 @@ _ROWS = {
 }
 
 
-def quality_table(raw: Series, corrected: Series) -> pd.DataFrame:
+def judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
+    """Look for dropped slices in a series as acquired, also where none is to be replaced.
+
+    Parameters
+    ----------
+    raw : Series
+        Before the corrections.
+    slice_axis : {0, 1, 2}
+        Voxel axis along which slices were acquired.
+
+    Returns
+    -------
+    SliceOutliers
+        Of the box around the brain: slices outside it are never judged.
+    """
+    box = ndimage.find_objects(raw.mask.astype(np.uint8))[0]
+    return replace_dropped_slices(
+        raw.data[box],
+        bvals=raw.bvals,
+        bvecs=raw.bvecs_ras,
+        mask=raw.mask[box],
+        slice_axis=slice_axis,
+    )
+
+
+def quality_table(
+    raw: Series, corrected: Series, judged: SliceOutliers | None = None
+) -> pd.DataFrame:
     """Collect the QC numbers of a visit.
 
     Parameters
     ----------
     raw, corrected : Series
         Before and after the corrections.
+    judged : SliceOutliers, optional
+        Dropped slices; they cannot be told in a series that was resampled before.
 
     Returns
     -------
@@ -77,9 +108,9 @@ def quality_table(raw: Series, corrected: Series) -> pd.DataFrame:
         "ndc_raw": before["ndc"],
         "brain_volume": corrected.mask.sum() * abs(np.linalg.det(corrected.affine[:3, :3])) / 1000,
     }
-    if corrected.dropped is not None:
-        numbers["dropped_slices"] = float(corrected.dropped.outliers.sum())
-        numbers["dropped_slice_share"] = corrected.dropped.share
+    if judged is not None:
+        numbers["dropped_slices"] = float(judged.outliers.sum())
+        numbers["dropped_slice_share"] = judged.share
     rows = [(name, value, *_described(name)) for name, value in numbers.items()]
     return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
 

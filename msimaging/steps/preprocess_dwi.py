@@ -9,8 +9,13 @@ from msimaging.bids.sidecars import read_acquisition
 from msimaging.diffusion.gradients import bvecs_ras_to_fsl
 from msimaging.gradient_files import write_gradients
 from msimaging.steps.dwi_corrections import correct_series
-from msimaging.steps.dwi_quality import CONFOUND_COLUMNS, confounds_table, quality_table
-from msimaging.steps.dwi_series import Corrections, weights_in_percent
+from msimaging.steps.dwi_quality import (
+    CONFOUND_COLUMNS,
+    confounds_table,
+    judge_slices,
+    quality_table,
+)
+from msimaging.steps.dwi_series import Corrections, slice_axis, weights_in_percent
 from msimaging.steps.gradient_gate import (
     ORIENTATION_COLUMNS,
     Gradients,
@@ -113,7 +118,8 @@ def preprocess_dwi(
     text = "Trust in each sample, per cent: 0 where a dropped slice was replaced."
     describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
-    write_quality(out_quality, quality_table(raw, series), text, sources=sources)
+    judged = series.dropped or judge_slices(raw, slice_axis(acquisition))
+    write_quality(out_quality, quality_table(raw, series, judged), text, sources=sources)
     text = "Coherence of fibres under each of the 24 distinguishable tables of b-vectors."
     describe(out_orientation, text, sources=sources, columns=ORIENTATION_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."

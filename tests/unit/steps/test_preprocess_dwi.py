@@ -90,7 +90,8 @@ def test_with_everything_off_the_series_passes_through_and_the_sidecar_says_so(
     assert told["GradientTableChecked"].startswith("yes: ")
     quality = _quality(tmp_path)
     assert quality["n_volumes"] == 15
-    assert np.isnan(quality[["fd_mean", "dropped_slices", "sigma_pca"]]).all()
+    assert np.isnan(quality[["fd_mean", "sigma_pca"]]).all()
+    assert quality["dropped_slices"] == 0
     assert read_table(tmp_path / "out_confounds.tsv").isna().all(axis=None)
 
 
@@ -264,18 +265,6 @@ def test_other_faults_stop_whatever_the_setting(
         preprocess_dwi(**wrong, **NOTHING | {"gradients": "correct"})
 
 
-@pytest.mark.slow
-def test_same_bytes_twice(tmp_path: Path, scan: SimulatedDWI) -> None:
-    everything = NOTHING | {"denoise": "mppca", "outliers": True, "motion": True, "bias": True}
-    results = []
-    for run in ("first", "second"):
-        folder = tmp_path / run
-        folder.mkdir()
-        preprocess_dwi(**_written(folder, scan), **everything)
-        results.append([(folder / name).read_bytes() for name in OUTPUTS.values()])
-    assert results[0] == results[1]
-
-
 def test_distortion_is_undone_with_the_opposite_polarity_and_told(tmp_path: Path) -> None:
     # little noise, so that what is compared is the distortion
     common = {"voxel_size": 4.0, "n_directions": 12, "snr": 100.0, "seed": 6}
@@ -317,8 +306,14 @@ def test_replaced_slices_weigh_nothing_and_stay_so_through_the_resampling(
     middle = data.shape[2] // 2
     data[:, :, middle, 6] *= 0.3
     write_volume(tmp_path / "dwi.nii.gz", data, scan.affine)
+    preprocess_dwi(**files, **NOTHING)
+    found = _quality(tmp_path)
+    # told although nothing is replaced
+    assert found["dropped_slices"] == 1
+    assert 0 < found["dropped_slice_share"] < 0.01
     for motion in (False, True):
         preprocess_dwi(**files, **NOTHING | {"outliers": True, "motion": motion})
+        assert _quality(tmp_path)["dropped_slices"] == 1
         brain = read_labels(tmp_path / "out_mask.nii.gz").data[:, :, middle] > 0
         weights = read_volume(tmp_path / "out_weights.nii.gz").data
         assert np.median(weights[:, :, middle, 6][brain]) < 20
