@@ -67,6 +67,7 @@ STEPS = (
         for setting, model in FURTHER_MODELS.items()
     ),
     Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
+    Step("measure_fits", "dwi", _VISIT, "tensor_regions_by_fit", lambda plan: plan.other_fits()),
     Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
     Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
     Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
@@ -92,6 +93,7 @@ STEPS = (
     Step("collect_measures", None, (), "measures"),
     Step("collect_changes", None, (), "changes"),
     Step("collect_specifications", None, (), "specifications"),
+    Step("collect_fits", "dwi", (), "fits", lambda plan: plan.other_fits()),
     Step("collect_qcfc", "bold", (), "qcfc", lambda plan: plan.qcfc()),
     Step("test_changes", None, (), "results"),
     Step("draw_regions", "dwi", ("atlas", "param"), "forest_figure", lambda p: p.pairs("dwi")),

@@ -54,6 +54,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
             f"{_DWI}_space-{TEMPLATE}_model-tensor_param-direction_dwimap.nii.gz"
         ),
         "tensor_regions": f"{_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}_stats.tsv",
+        "tensor_regions_by_fit": (
+            f"{_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}_desc-fits_stats.tsv"
+        ),
         # diffusion, one patient
         "dwi_midpoint": f"{_PATIENT_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
         "dwi_pose": f"{_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
@@ -130,6 +133,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "changes": "cohort/changes.tsv",
         "repeatability": "cohort/repeatability.tsv",
         "specifications": "cohort/specifications.tsv",
+        "fits": "cohort/fits.tsv",
         "qcfc": "cohort/qcfc.tsv",
         "results": "cohort/results.tsv",
         "ledger": "cohort/ledger.tsv",

@@ -150,6 +150,19 @@ class Plan(Selection):
         rows = self.pair_rows("bold", [""])
         return [{key: row[key] for key in row if key != "atlas"} for row in rows]
 
+    def other_fits(self) -> list[str]:
+        """Return the tensor fits besides the one of all results, where one is to be varied."""
+        name = self.trial.primary_model
+        outcome = self.settings["models"][name]["outcome"] if name else ""
+        if outcome not in TENSOR_MEASURES or not self.pairs("dwi"):
+            return []
+        own = self.settings["diffusion"]["fit"]
+        return [fit for fit in self.settings["statistics"]["tensor_fits"] if fit != own]
+
+    def fits(self) -> list[str]:
+        """Return the table of changes under other fits, nothing where there are none."""
+        return [output("fits")] if self.other_fits() else []
+
     def voxel_maps(self) -> list[str]:
         """Return a map of single voxels of every BOLD run, nothing where none are asked for."""
         if not self.settings["functional"]["voxel_maps"]:

@@ -83,6 +83,8 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "split_tissue": Cost(mb=800, seconds=20),
         "change_lesions": Cost(mb=800, seconds=20),
         "measure_diffusion": Cost(mb=400, mb_per_samples=20, seconds=6, seconds_per_samples=1),
+        "measure_fits": Cost(mb=400, mb_per_samples=20, seconds=10, seconds_per_samples=2),
+        "collect_fits": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "normalise_maps": Cost(mb=480, mb_per_voxels=100, seconds=8, seconds_per_voxels=5),
         "change_diffusion": Cost(mb=210, seconds=5),
         "preprocess_bold": Cost(mb=350, mb_per_samples=17, seconds=6, seconds_per_samples=1),

@@ -15,17 +15,23 @@ from msimaging.statistics.trial_data import ModelSettings, TrialData
 from msimaging.statistics.trial_pairs import choice_of, follow_ups, paired_values
 
 #: What tells the analyses apart.
-CHOICES = ("measure", "atlas", "strategy", "summary", "follow_up", "scale", "patients")
+CHOICES = ("measure", "atlas", "strategy", "fit", "summary", "follow_up", "scale", "patients")
 
 _SUMMARIES: tuple[Literal["mean", "median"], ...] = ("mean", "median")
 
 
 def specification_curve(
-    settings: ModelSettings, data: TrialData, strategies: pd.DataFrame
+    settings: ModelSettings,
+    data: TrialData,
+    strategies: pd.DataFrame,
+    *,
+    fit: str = "wls",
+    fits: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Repeat a paired model over every choice that the data offer.
 
-    Choices are measures, atlases, summaries, visits, scales, patients, and strategies of denoising.
+    Choices are measures, atlases, summaries, visits, scales, patients, strategies of denoising, and
+    tensor fits.
 
     Parameters
     ----------
@@ -36,6 +42,10 @@ def specification_curve(
     strategies : DataFrame
         Changes of network means under every strategy of denoising (``strategy`` and the columns of
         the changes), the primary one first; empty where there are none.
+    fit : str
+        Tensor fit behind the changes of the trial.
+    fits : DataFrame, optional
+        Changes of regions under other fits (``fit`` and the columns of the changes).
 
     Returns
     -------
@@ -44,25 +54,49 @@ def specification_curve(
         estimate is Hedges g, so that measures of different units stand on one axis.
     """
     rows = []
-    for strategy, under in _by_strategy(settings, data, strategies):
+    for strategy, fitted, under in _alternatives(settings, data, strategies, fit, fits):
+        choice = {"strategy": strategy, "fit": fitted}
         for variant in _variants(settings, under):
-            rows += [{**row, "strategy": strategy} for row in _analyses(variant, under)]
+            rows += [{**row, **choice} for row in _analyses(variant, under)]
     columns = [*CHOICES, "n", "estimate", "ci_low", "ci_high", "p", "p_floor", "prespecified"]
     table = pd.DataFrame(rows, columns=columns)
-    planned = _planned(settings, data) | {"strategy": rows[0]["strategy"] if rows else ""}
+    first = rows[0] if rows else {}
+    planned = _planned(settings, data) | {key: first.get(key, "") for key in ("strategy", "fit")}
     same = np.logical_and.reduce([table[key] == value for key, value in planned.items()])
     return table.assign(prespecified=same).drop_duplicates(list(CHOICES)).reset_index(drop=True)
 
 
-def _by_strategy(
-    settings: ModelSettings, data: TrialData, strategies: pd.DataFrame
-) -> Iterator[tuple[str, TrialData]]:
-    """Yield the data under each strategy of denoising, as they are for everything else."""
-    if data.is_clinical(settings.outcome) or settings.outcome not in set(strategies["measure"]):
-        yield "none", data
-        return
-    for strategy, changes in strategies.groupby("strategy", sort=False):
-        yield str(strategy), replace(data, changes=changes)
+def _alternatives(
+    settings: ModelSettings,
+    data: TrialData,
+    strategies: pd.DataFrame,
+    fit: str,
+    fits: pd.DataFrame | None,
+) -> Iterator[tuple[str, str, TrialData]]:
+    """Yield the data under each strategy of denoising or tensor fit, the one of all else first."""
+    if data.is_clinical(settings.outcome):
+        yield "none", "none", data
+    elif settings.outcome in set(strategies["measure"]):
+        for strategy, changes in strategies.groupby("strategy", sort=False):
+            yield str(strategy), "none", replace(data, changes=changes)
+    else:
+        is_tensor = (
+            data.changes.loc[data.changes["measure"] == settings.outcome, "modality"] == "dwi"
+        ).any()
+        yield "none", fit if is_tensor else "none", data
+        for other, changes in fits.groupby("fit", sort=False) if fits is not None else ():
+            yield "none", str(other), replace(data, changes=_under_fit(data.changes, changes))
+
+
+def _under_fit(changes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Put the values of another fit in the place of those of the same comparisons."""
+    keys = ["participant_id", "baseline", "follow_up", "atlas", "label", "measure"]
+    values = ["baseline_value", "follow_up_value", "change"]
+    both = changes.drop(columns=values).merge(others[[*keys, *values]], on=keys)
+    known = changes.set_index(keys)["change"].notna()
+    kept = known.reindex(pd.MultiIndex.from_frame(both[keys])).to_numpy()
+    # a comparison that was not allowed stays away
+    return both.assign(change=both["change"].where(kept))
 
 
 def _planned(settings: ModelSettings, data: TrialData) -> dict[str, str]:

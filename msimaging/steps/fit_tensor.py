@@ -76,7 +76,7 @@ def fit_visit_tensor(
     whole = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
     used = tensor_volumes(bvals)
     data, gtab = series.data[..., used], gradient_table(bvals[used], whole.bvecs[used])
-    trust, told = _trust(weights, used, brain, method)
+    trust, told = sample_trust(weights, used, brain, method)
     fit = fit_tensor(data, gtab, brain, method=method, weights=trust)
 
     maps = {name: metric.from_evals(fit.evals) for name, metric in SCALAR_METRICS.items()}
@@ -114,10 +114,22 @@ def fit_visit_tensor(
     write_quality(out_quality, table, text, sources=[*sources, series_quality])
 
 
-def _trust(
+def sample_trust(
     path: str, used: NDArray[np.bool_], brain: NDArray[np.bool_], method: FitMethod
 ) -> tuple[NDArray[np.float32] | None, str]:
-    """Return weights for the fit, None where all samples count alike, and what the sidecar says."""
+    """Return weights for the fit, None where all samples count alike, and what the sidecar says.
+
+    Parameters
+    ----------
+    path : str
+        Trust in each sample, per cent.
+    used : (N,) ndarray of bool
+        Volumes of the fit.
+    brain : (X, Y, Z) ndarray of bool
+        Voxels of the fit.
+    method : str
+        Of the fit.
+    """
     weights = read_volume(path, ndim=4).data[..., used]
     less = weights[brain] < _FULL
     if not less.any():

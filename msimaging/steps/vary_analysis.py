@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +19,7 @@ SPECIFICATION_COLUMNS: Mapping[str, str] = MappingProxyType(
         "measure": "What was measured.",
         "atlas": "Atlas of the regions.",
         "strategy": "Strategy of denoising.",
+        "fit": "Tensor fit.",
         "summary": "How regions became one number.",
         "follow_up": "Session that is compared with baseline.",
         "scale": "Change in units, or in per cent of baseline.",
@@ -43,6 +44,8 @@ def vary_analysis(
     measures: str,
     changes: str,
     specifications: str,
+    fit: str,
+    fits: Sequence[str],
     out_table: str,
 ) -> None:
     """Repeat the primary paired model over the choices that the data offer.
@@ -57,6 +60,10 @@ def vary_analysis(
         Tables of the cohort.
     specifications : str
         Changes of network means under every strategy of denoising.
+    fit : str
+        Tensor fit behind the changes.
+    fits : sequence of str
+        Table of changes under other fits, or nothing.
     out_table : str
         ``specification_curve.tsv``.
     """
@@ -69,11 +76,12 @@ def vary_analysis(
         motion=pd.DataFrame(),
     )
     model = ModelSettings.of(name, settings["model"])
-    table = specification_curve(model, data, read_table(specifications))
+    others = read_table(fits[0]) if fits else pd.DataFrame(columns=["fit", "measure"])
+    table = specification_curve(model, data, read_table(specifications), fit=fit, fits=others)
     write_table(out_table, table)
     describe(
         out_table,
         f"The result of model {name} under every choice that the data offer.",
-        sources=[outcomes, measures, changes, specifications],
+        sources=[outcomes, measures, changes, specifications, *fits],
         columns=SPECIFICATION_COLUMNS,
     )

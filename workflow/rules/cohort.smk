@@ -87,6 +87,35 @@ rule collect_specifications:
         "../scripts/collect_specifications.py"
 
 
+rule collect_fits:
+    input:
+        regions=later(
+            PLAN.of_all_visits,
+            "dwi",
+            "tensor_regions_by_fit",
+            atlas=PLAN.diffusion_atlases,
+        ),
+    output:
+        table=output("fits"),
+    log:
+        log("collect_fits"),
+    benchmark:
+        benchmark("collect_fits")
+    threads: 1
+    resources:
+        mem_mb=memory("collect_fits"),
+        runtime=minutes("collect_fits"),
+    params:
+        code=code("collect_fits"),
+        visits=lambda _: [
+            (v.participant_id, v.session_id) for v in PLAN.visits_with("dwi")
+        ],
+        pairs=later(PLAN.pair_rows, "dwi", [""]),
+        atlases=PLAN.diffusion_atlases,
+    script:
+        "../scripts/collect_fits.py"
+
+
 rule collect_qcfc:
     input:
         matrices=later(

@@ -257,6 +257,38 @@ rule measure_diffusion:
         "../scripts/measure_diffusion.py"
 
 
+rule measure_fits:
+    input:
+        image=output("dwi"),
+        bval=output("dwi_bval"),
+        bvec=output("dwi_bvec"),
+        mask=output("dwi_mask"),
+        weights=output("dwi_weights"),
+        midpoint=pose("dwi"),
+        to_template=rules.build_dwi_space.output.to_template,
+        atlases=atlas_files(PLAN.diffusion_atlases),
+    output:
+        tables=[
+            output("tensor_regions_by_fit", atlas=atlas)
+            for atlas in PLAN.diffusion_atlases
+        ],
+    log:
+        log("measure_fits", "sub", "ses"),
+    benchmark:
+        benchmark("measure_fits", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("measure_fits", "dwi"),
+        runtime=minutes("measure_fits", "dwi"),
+    params:
+        code=code("measure_fits"),
+        atlases=PLAN.diffusion_atlases,
+        own=SETTINGS["atlases"]["files"],
+        methods=PLAN.other_fits(),
+    script:
+        "../scripts/measure_fits.py"
+
+
 rule normalise_maps:
     input:
         maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],

@@ -115,6 +115,7 @@ rule vary_analysis:
         measures=output("measures"),
         changes=output("changes"),
         specifications=output("specifications"),
+        fits=PLAN.fits(),
     output:
         table=output("specification_curve"),
     log:
@@ -129,6 +130,7 @@ rule vary_analysis:
         code=code("vary_analysis"),
         name=TRIAL.primary_model,
         settings=primary_settings,
+        fit=SETTINGS["diffusion"]["fit"],
     script:
         "../scripts/vary_analysis.py"
 

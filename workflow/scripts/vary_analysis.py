@@ -12,5 +12,7 @@ with job_log(snakemake.log[0]):
         measures=snakemake.input.measures,
         changes=snakemake.input.changes,
         specifications=snakemake.input.specifications,
+        fit=snakemake.params.fit,
+        fits=snakemake.input.fits,
         out_table=snakemake.output.table,
     )
