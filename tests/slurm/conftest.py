@@ -54,7 +54,7 @@ SlurmctldTimeout=10
 InactiveLimit=0
 KillWait=2
 ReturnToService=2
-MinJobAge=600
+MinJobAge=86400
 AccountingStorageType=accounting_storage/none
 NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8 RealMemory=16000
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8 RealMemory=16000

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Trial:
         self.home = folder / "home"
         self.home.mkdir()
         self._repository = repository
+        self._started: list[subprocess.Popen[str]] = []
         simulate_trial(
             folder / "bids",
             n_patients=1,
@@ -58,13 +60,19 @@ class Trial:
             create_study(self.folder / "bids", self.folder / name)
             config = self.folder / name / "config.yaml"
             config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | COARSE))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "msimaging", "run", str(self.folder / name), *options],
             env={**environment, **self._elsewhere()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end_with(self, stack: ExitStack) -> None:
+        """Let no run outlive the tests, whatever becomes of them."""
+        stack.callback(lambda: [process.terminate() for process in self._started])
 
     def _elsewhere(self) -> dict[str, str]:
         """The package is read-only and the home folder is none of ours."""
@@ -96,6 +104,12 @@ def trial(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Trial:
 @pytest.fixture(scope="module")
 def killed(slurm: Any, trial: Trial) -> dict[str, str]:
     """Run everything at once; each cluster run is killed when its first job works, and repeated."""
+    with ExitStack() as stack:
+        trial.end_with(stack)
+        return _run_and_kill(slurm, trial)
+
+
+def _run_and_kill(slurm: Any, trial: Trial) -> dict[str, str]:
     package = trial.package()
     local = trial.start("local", dict(os.environ), "--cores", "2")
     first = {}
@@ -151,9 +165,8 @@ def test_two_submissions_a_visit_and_one_for_the_cohort(
 ) -> None:
     jobs = slurm.ask("squeue", "-h", "-t", "COMPLETED", "-o", "%i %Z").splitlines()
     finished = [job for job in jobs if job.endswith(str(trial.folder / profile))]
-    # two diffusion series, the patient's diffusion, the patient's BOLD, the cohort; Slurm forgets
-    # finished jobs after some minutes
-    assert 0 < len(finished) <= 5
+    # two diffusion series, the patient's diffusion, the patient's BOLD, the cohort
+    assert len(finished) == 5, finished
 
 
 def test_nothing_is_written_to_the_home_folder(killed: dict[str, str], trial: Trial) -> None:

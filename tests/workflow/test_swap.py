@@ -66,6 +66,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         out_reference=scan.file("reference.nii.gz"),
         out_mask=scan.file("mask.nii.gz"),
         out_weights=scan.file("weights.nii.gz"),
+        out_orientation=scan.file("orientation.tsv"),
         out_quality=scan.file("series_quality.tsv"),
         out_confounds=scan.file("confounds.tsv"),
     )
