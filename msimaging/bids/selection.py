@@ -263,8 +263,10 @@ class Selection:
 
     def why_without_model(self, setting: str, sub: str) -> str:
         """Return why a further diffusion model is not fitted to a patient, empty if it is."""
-        by_session = {s: self._scan_of["dwi", sub, s] for s in self.sessions("dwi", sub)}
-        return why_without_model(setting, self.settings["diffusion"][setting], by_session)
+        asked = self.settings["diffusion"][setting]
+        sessions = self.sessions("dwi", sub) if asked else ()
+        by_session = {session: self._scan_of["dwi", sub, session] for session in sessions}
+        return why_without_model(setting, asked, by_session)
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""

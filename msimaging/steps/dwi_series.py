@@ -142,7 +142,10 @@ def weights_in_percent(series: Series) -> NDArray[np.uint8]:
     """
     if series.weights is None:
         return np.full(series.data.shape, 100, dtype=np.uint8)
-    return np.asarray(np.rint(100 * series.weights), dtype=np.uint8)
+    percent = np.empty(series.data.shape, dtype=np.uint8)
+    for volume in range(len(series.bvals)):  # whole series as floats would fill the memory
+        percent[..., volume] = np.rint(100 * series.weights[..., volume])
+    return percent
 
 
 def told_drops(found: SliceOutliers) -> str:

@@ -75,7 +75,7 @@ def fit_visit_tensor(
     bvals, bvecs_fsl = standard_table(read_numbers(bval), read_numbers(bvec))
     whole = gradient_table(bvals, bvecs_fsl_to_ras(bvecs_fsl, series.affine))
     used = tensor_volumes(bvals)
-    data, gtab = series.data[..., used], gradient_table(bvals[used], whole.bvecs[used])
+    data, gtab = _only(series.data, used), gradient_table(bvals[used], whole.bvecs[used])
     trust, told = sample_trust(weights, used, brain, method)
     fit = fit_tensor(data, gtab, brain, method=method, weights=trust)
 
@@ -114,6 +114,11 @@ def fit_visit_tensor(
     write_quality(out_quality, table, text, sources=[*sources, series_quality])
 
 
+def _only(data: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return some volumes, without a copy where they are all; a series may fill the memory."""
+    return data if used.all() else data[..., used]
+
+
 def sample_trust(
     path: str, used: NDArray[np.bool_], brain: NDArray[np.bool_], method: FitMethod
 ) -> tuple[NDArray[np.float32] | None, str]:
@@ -130,7 +135,7 @@ def sample_trust(
     method : str
         Of the fit.
     """
-    weights = read_volume(path, ndim=4).data[..., used]
+    weights = _only(read_volume(path, ndim=4).data, used)
     less = weights[brain] < _FULL
     if not less.any():
         return None, "none"
@@ -138,7 +143,8 @@ def sample_trust(
         return None, f"counted as measured: {method} takes no weights"
     text = f"weight zero in {int(less.any(axis=1).sum())} voxels"
     # a voxel whose slices were all replaced is still fitted, to what foretold them
-    return np.maximum(weights / _FULL, _LEAST).astype(np.float32), text
+    weights /= _FULL
+    return np.maximum(weights, _LEAST, out=weights), text
 
 
 def _described(name: str) -> tuple[str, str]:
