@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from msimaging import __version__
+from msimaging.bids.companions import stand_in
 from msimaging.bids.layout import DERIVATIVES, output
 from msimaging.bids.ledger import read_ledger
 from msimaging.bids.plan import Plan
@@ -317,7 +318,8 @@ def figure(
         print("\n".join(figures_by_name(plan)))
         return
     files = chosen_figures(plan, name)
-    options = RunOptions(cores=cores, extra=("--rerun-triggers", "mtime", "--force", *files))
+    targets = dict.fromkeys(map(stand_in, files))
+    options = RunOptions(cores=cores, extra=("--rerun-triggers", "mtime", "--force", *targets))
     with hold_study(study, profile=options.profile) as lock, shown_progress() as show:
         returncode = perform(study, options, lock, on_progress=show, tell=print)
     if returncode:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msimaging.bids.layout import log, output
-from msimaging.bids.plan import SCAN_PICTURES, TENSOR_MEASURES, Plan
+from msimaging.bids.plan import TENSOR_MEASURES, Plan
 from msimaging.bids.shells import FURTHER_MODELS
 from msimaging.bids.visits import Modality
 from msimaging.bids.ways_in import WaysIn
@@ -66,28 +66,24 @@ STEPS = (
         )
         for setting, model in FURTHER_MODELS.items()
     ),
-    Step("measure_diffusion", "dwi", _VISIT, "tensor_regions"),
+    Step("measure_diffusion", "dwi", _VISIT, "direction_template"),
     Step("measure_fits", "dwi", _VISIT, "tensor_regions_by_fit", lambda plan: plan.other_fits()),
-    Step("normalise_maps", "dwi", _VISIT, "tensor_map_template"),
     Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
     Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
     Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
     Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
-    Step("change_diffusion", "dwi", _PAIR, "tensor_map_change"),
-    Step("look_at_dwi", "dwi", _VISIT, "scan_picture"),
-    Step("draw_patient_maps", "dwi", _PAIR, "patient_maps_figure"),
+    Step("change_diffusion", "dwi", _PAIR, "direction_change"),
+    Step("draw_patient_dwi", "dwi", _PATIENT, "patient_pictures"),
     Step("preprocess_bold", "bold", _VISIT, "bold"),
     Step("import_bold", "bold", _VISIT, "bold"),
-    Step("extract_parcels", "bold", _VISIT, "time_series"),
-    Step("equalise_visits", "bold", _PATIENT, "bold_dropped"),
-    Step("connect_parcels", "bold", _VISIT, "denoised"),
+    Step("extract_parcels", "bold", _VISIT, "bold_confounds"),
+    Step("connect_parcels", "bold", _PATIENT, "bold_volumes"),
     Step("map_bold", "bold", _VISIT, "bold_reho", lambda plan: plan.voxel_maps()),
     Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
     Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
-    Step("look_at_bold", "bold", _VISIT, "bold_quality"),
-    Step("draw_patient_connectivity", "bold", (*_PAIR, "atlas"), "patient_connectivity_figure"),
+    Step("draw_patient_bold", "bold", _PATIENT, "patient_pictures"),
     Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
     Step("measure_repeatability", None, (), "repeatability", lambda plan: plan.repeatability()),
     Step("collect_measures", None, (), "measures"),
@@ -225,7 +221,6 @@ def _outputs(plan: Plan, step: Step, case: Mapping[str, str]) -> Iterator[str]:
         "param": _LAST_PARAM.get(step.rule, TENSOR_MEASURES[-1]),
         "part": "results",
         "modality": step.modality or "",
-        "picture": SCAN_PICTURES[step.modality][-1] if step.modality else "",
         "stat": next(iter(plan.stats(tangent=False)), ""),
         **case,
     }

@@ -166,6 +166,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         # looked at on a screen only, by raters
         "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
         "comparison_picture": "figures/{sub}/{sub}_param-{param}_desc-{pair}_{view}.png",
+        "patient_pictures": "figures/{sub}/{sub}_{modality}_pictures.tsv",
         "quality": "cohort/quality.tsv",
         "quality_tests": "cohort/quality_tests.tsv",
         "detection_figure": "figures/desc-detection_rates.{ext}",

@@ -5,14 +5,15 @@ The Snakefile holds rules only; every question that a rule asks of the study is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from msimaging.bids.layout import FIGURE_BESIDE, output, shown_in_reports
 from msimaging.bids.selection import Selection
 from msimaging.bids.shells import FURTHER_MODELS
-from msimaging.bids.visits import MODALITIES, Modality
+from msimaging.bids.visits import MODALITIES, Modality, VisitPair
 
 #: BIDS label of the matrix of each kind of connectivity.
 STAT_OF_KIND: Mapping[str, str] = {
@@ -42,6 +43,18 @@ def strategy_label(strategy: str) -> str:
 @dataclass(frozen=True)
 class Plan(Selection):
     """A study as its jobs see it: the files they make from what is selected."""
+
+    @cached_property
+    def _pairs_by_patient(self) -> dict[tuple[Modality, str], list[VisitPair]]:
+        found: dict[tuple[Modality, str], list[VisitPair]] = {}
+        for modality, pairs in self._pairs.items():
+            for pair in pairs:
+                found.setdefault((modality, pair.participant_id), []).append(pair)
+        return found
+
+    def pairs_of(self, modality: Modality, sub: str) -> Sequence[VisitPair]:
+        """Return the pairs of visits of one patient."""
+        return self._pairs_by_patient.get((modality, sub), ())
 
     def of_repeats(
         self, modality: Modality, key: str, *, atlas: Sequence[str], **wildcards: str
@@ -73,6 +86,23 @@ class Plan(Selection):
         """Return one output for every session of a patient, in the order of time."""
         sessions = self.sessions(modality, sub)
         return [output(key, sub=sub, ses=ses, **wildcards) for ses in sessions]
+
+    def connected(self) -> list[str]:
+        """Return what stands for the connectivity of each patient."""
+        return self._connected(self.patients_with("bold"))
+
+    def connected_repeats(self) -> list[str]:
+        """Return what stands for the connectivity of each patient who was scanned again."""
+        return self._connected(series[0].participant_id for series in self.repeats("bold"))
+
+    def _connected(self, patients: Iterable[str]) -> list[str]:
+        task = self.settings["functional"]["task"]
+        return [output("bold_volumes", sub=sub, task=task) for sub in dict.fromkeys(patients)]
+
+    def drawn(self, modality: Modality) -> list[str]:
+        """Return what stands for the pictures of each patient's scans."""
+        patients = self.patients_with(modality)
+        return [output("patient_pictures", sub=sub, modality=modality) for sub in patients]
 
     def of_all_visits(
         self, modality: Modality, key: str, *, atlas: Sequence[str] = ("",), **wildcards: str
@@ -202,6 +232,11 @@ class Plan(Selection):
             found += self.of_all_pairs(
                 "bold", "patient_connectivity_figure", atlas=self.functional_atlases, ext=ext
             )
+        return [*found, *self.cohort_figures()]
+
+    def cohort_figures(self) -> list[str]:
+        """Return every figure of more than one patient, in every format of the settings."""
+        found: list[str] = []
         for atlas in self.diffusion_atlases if self.pairs("dwi") else ():
             for param in self.settings["figures"]["measures"]:
                 found += self.formats("region_slopes_figure", atlas=atlas, param=param)
@@ -239,11 +274,12 @@ class Plan(Selection):
         ]
 
     def drawn_figures(self) -> list[str]:
-        """Return one file of every figure.
-
-        A job makes all formats at once; each file more would be planned for every pair.
-        """
+        """Return one file of every figure."""
         return shown_in_reports([*self.figures(), *self.trial.figure_files()])
+
+    def drawn_for_cohort(self) -> list[str]:
+        """Return one file of every figure of more than one patient."""
+        return shown_in_reports([*self.cohort_figures(), *self.trial.figure_files()])
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return what every pair's page compares, with the three pictures of each measure."""
@@ -267,20 +303,9 @@ class Plan(Selection):
             for param in self.settings["figures"]["measures"]
         ]
 
-    def all_scan_pictures(self) -> list[str]:
-        """Return the pictures of every scan in the statistics."""
-        return [
-            path
-            for modality in MODALITIES
-            for visit in self.visits_with(modality)
-            for path in self.scan_pictures(
-                modality, sub=visit.participant_id, ses=visit.session_id
-            ).values()
-        ]
-
     def quality_tables(self) -> list[str]:
-        """Return the quality numbers of every scan in the statistics."""
-        return [row["path"] for row in self.scan_rows() if (row["rating"] or "") != "exclude"]
+        """Return what stands for the quality numbers of every scan in the statistics."""
+        return [*self.of_all_visits("dwi", "dwi_quality"), *self.drawn("bold")]
 
     def scan_rows(self) -> list[dict[str, Any]]:
         """Return every scan that raters look at, with its rating and its table of quality."""
@@ -332,12 +357,13 @@ class Plan(Selection):
         A file more for each visit would cost seconds of planning in a study of a thousand visits.
         """
         return [
-            *self.of_all_visits("dwi", "tensor_map_template", param=TENSOR_MEASURES[0]),
             *self.lesion_changes(),
             *self.group_matrices()[:1],
             *self.qcfc(),
             *self.voxel_maps(),
-            *self.drawn_figures(),
+            *self.drawn("dwi"),
+            *self.drawn("bold"),
+            *self.drawn_for_cohort(),
             *self.repeatability(),
             *(
                 output(name)

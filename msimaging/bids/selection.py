@@ -169,6 +169,10 @@ class Selection:
         """Return the sessions in which a patient has a modality, in the order of time."""
         return [visit.session_id for visit in self._by_modality[modality].get(sub, ())]
 
+    def patients_with(self, modality: Modality) -> list[str]:
+        """Return every patient who has a modality."""
+        return list(self._by_modality[modality])
+
     def visits_with(self, modality: Modality) -> list[Visit]:
         """Return every visit that has a modality."""
         return [visit for group in self._by_modality[modality].values() for visit in group]

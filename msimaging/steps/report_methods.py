@@ -89,7 +89,9 @@ _SAME_JOB = {
     "correct_dwi_motion": ("preprocess_dwi",),
     "correct_bias": ("preprocess_dwi",),
     "bootstrap_tensor": ("measure_diffusion",),
+    "normalise_maps": ("measure_diffusion",),
     "clean_time_series": ("connect_parcels",),
+    "equalise_visits": ("connect_parcels",),
     "judge_reliability": ("change_diffusion",),
     "run_workflow": ("test_changes",),
 }

@@ -36,7 +36,7 @@ _BANNER = (
 )
 _STEPS = {
     "dwi": ModalitySteps(measured="measure_diffusion", compared="change_diffusion"),
-    "bold": ModalitySteps(measured="connect_parcels", compared="change_connectivity"),
+    "bold": ModalitySteps(measured="extract_parcels", compared="change_connectivity"),
 }
 #: Steps of the integer grey values in which the viewer gets its volumes.
 _LEVELS = 1000

@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from msimaging.bids.companions import companions
 from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.ledger import END
 from msimaging.bids.plan import Plan
 from msimaging.bids.resources import corrections_on, expected, work_on
 from msimaging.bids.visits import Modality
-from msimaging.study.outdated import PlannedFile, planned_files
+from msimaging.study.outdated import planned_files
 
 _RECORD = re.compile(
     re.escape(END) + r"(?P<wall>[\d.]+) s, processor (?P<cpu>[\d.]+) s, "
@@ -134,7 +135,8 @@ def forecast_study(study: Path, plan: Plan) -> Forecast:
     ComputationError
         When the workflow cannot be planned.
     """
-    gigabytes, files = _disk(study, plan, planned_files(study))
+    paths = [*(file.path for file in planned_files(study)), *companions(plan)]
+    gigabytes, files = _disk(study, plan, paths)
     by_step: dict[str, list[Job]] = defaultdict(list)
     for job in jobs_of(plan):
         by_step[job.step].append(job)
@@ -215,14 +217,14 @@ def predicted_against_measured(study: Path, plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _disk(study: Path, plan: Plan, files: Iterable[PlannedFile]) -> tuple[float, int]:
+def _disk(study: Path, plan: Plan, paths: Iterable[str]) -> tuple[float, int]:
     """Return gigabytes and number of the files to come."""
     there: dict[str, list[tuple[float, float]]] = defaultdict(list)
     to_come: list[tuple[str, float]] = []
-    for file in files:
-        kind, size = _size(plan, file.path)
-        if (study / file.path).exists():
-            there[kind].append((size, float((study / file.path).stat().st_size)))
+    for path in paths:
+        kind, size = _size(plan, path)
+        if (study / path).exists():
+            there[kind].append((size, float((study / path).stat().st_size)))
         else:
             to_come.append((kind, size))
     ratios = {

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msimaging.bids.companions import stand_in
 from msimaging.bids.layout import DERIVATIVES, TEMPLATES, output
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows, write_rows
@@ -158,7 +159,7 @@ def _missing(study: Path, known: States, results: States) -> Iterator[Damage]:
             continue
         path = _result_of(file, known)
         # with its whole folder gone a result is missed by Snakemake, too
-        if path and (study / file).parent.is_dir():
+        if path and (study / path).parent.is_dir():
             yield Damage(path=path, file=file, cause="was deleted")
 
 
@@ -169,8 +170,8 @@ def _altered(study: Path, known: States, results: States) -> Iterator[Damage]:
         path = _result_of(file, results)
         if path is None:
             continue
-        if path != file:  # a sidecar, which no job waits for; a job would have renewed both
-            if file in known and known.get(path) == results[path]:
+        if path != file:  # a companion, which no job waits for; a job would have renewed both
+            if file in known and path in results and known.get(path) == results[path]:
                 yield Damage(path=path, file=file, cause="was altered")
             continue
         ended = _recorded_end(study, path)
@@ -192,15 +193,16 @@ def _changed_scans(study: Path, plan: Plan, known: States) -> Iterator[Damage]:
 
 
 def _result_of(file: str, others: Iterable[str]) -> str | None:
-    """Return the output that a file is, or whose sidecar it is; None for others' files."""
+    """Return the output by which the workflow knows a file or a sidecar; None for others' files."""
     if _is_output(file):
-        return file
+        return stand_in(file)
     stem, json_suffix, _ = file.partition(".json")
     candidates = [f"{stem}{suffix}" for suffix in (".nii.gz", ".tsv", ".h5") if json_suffix]
-    return next((path for path in candidates if path in others and _is_output(path)), None)
+    found = next((path for path in candidates if path in others and _is_output(path)), None)
+    return None if found is None else stand_in(found)
 
 
-def mark_for_repair(study: Path, damage: Iterable[Damage]) -> None:
+def mark_for_repair(study: Path, damage: Iterable[Damage]) -> list[str]:
     """Let Snakemake make damaged results again, by the marks that it sets on unfinished files.
 
     Parameters
@@ -209,13 +211,22 @@ def mark_for_repair(study: Path, damage: Iterable[Damage]) -> None:
         Study folder. Snakemake has to be called with ``--rerun-incomplete``.
     damage : iterable of Damage
         From `find_damage`. Results that are no longer asked for are left alone.
+
+    Returns
+    -------
+    list of str
+        Results that are gone with all others of their jobs: there is nothing to set a mark on.
     """
+    gone = []
     for each in damage:
         path = each.path if (study / each.path).exists() else _beside(study, each.path)
-        if path:
+        if path is None:
+            gone.append(each.path)
+        else:
             mark = _place(study, _INCOMPLETE, path)
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.write_text('{"external_jobid": null}', encoding="utf-8")
+    return gone
 
 
 def _beside(study: Path, path: str) -> str | None:

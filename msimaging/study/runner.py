@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from msimaging.bids.jobs import jobs_of
 from msimaging.bids.layout import output
 from msimaging.bids.ledger import Entry, read_ledger
 from msimaging.bids.plan import Plan
@@ -97,8 +98,10 @@ def perform(
     else:
         of_cluster = False
     settle_orphans(study, how=options.orphans, tell=tell, required=on_cluster or of_cluster)
-    mend(study, tell)
+    gone = mend(study, tell)
     command = snakemake_command(study, options)
+    # before an option, because a list of files ends there
+    command[3:3] = ["--forcerun", *gone] if gone else []
     return run_workflow(
         study,
         command,
@@ -109,7 +112,7 @@ def perform(
     )
 
 
-def mend(study: Path, tell: Callable[[str], None]) -> None:
+def mend(study: Path, tell: Callable[[str], None]) -> list[str]:
     """Have Snakemake make again what was damaged since the last run.
 
     Parameters
@@ -118,14 +121,21 @@ def mend(study: Path, tell: Callable[[str], None]) -> None:
         Study folder.
     tell : callable
         Told one line for each file.
+
+    Returns
+    -------
+    list of str
+        Results that Snakemake has to be told to make: nothing may wait for them any more.
     """
     plan = Plan.of_study(study, read_settings(study / "config.yaml"))
     damage = find_damage(study, plan)
-    mark_for_repair(study, damage)
+    gone = mark_for_repair(study, damage)
     for line in damage[:_TOLD]:
         tell(f"made again: {line}")
     if len(damage) > _TOLD:
         tell(f"made again: {len(damage) - _TOLD} more")
+    asked_for = {path for job in jobs_of(plan) for path in job.outputs} if gone else set()
+    return sorted(asked_for.intersection(gone))
 
 
 def profile_folder(profile: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,9 +21,12 @@ import numpy as np
 import yaml
 from nibabel.filebasedimages import ImageFileError
 
+from msimaging.bids.companions import companions, stand_in
 from msimaging.bids.layout import DERIVATIVES
+from msimaging.bids.plan import Plan
 from msimaging.errors import ComputationError
 from msimaging.provenance import file_digest
+from msimaging.settings import read_settings
 from msimaging.steps.records import source_uri
 from msimaging.study.outdated import PlannedFile, planned_files
 from msimaging.study.runner import RunOptions, snakemake_command
@@ -31,6 +35,7 @@ from msimaging.tables import read_table, sidecar_of
 Kind = Literal["edited", "stale", "missing", "source changed", "different", "not recomputed"]
 #: These tell of the whole study; recomputed in a folder that holds a part of it, they would differ.
 _ABOUT_THE_STUDY = frozenset({"default", "all", "write_ledger", "write_report"})
+_OF_PATIENT = re.compile(r"/(sub-[A-Za-z0-9]+)/")
 _TABLES = ("visits.tsv", "scans.tsv", "exclusions.tsv")
 
 
@@ -102,11 +107,12 @@ def verify_study(
         When the study has no results, or no plan can be made.
     """
     files = planned_files(study)
+    unnamed = list(companions(Plan.of_study(study, read_settings(study / "config.yaml"))))
     if not any((study / file.path).exists() for file in files):
         message = f"{study} has no results yet; make them with: msimaging run {study}"
         raise ComputationError(message)
     checked, differences = _against_records(study, files)
-    differences += _against_plan(study, files)
+    differences += _against_plan(study, files, unnamed)
     known = {difference.path for difference in differences}
     chosen = _sample(study, files, sample, seed)
     scratch = study / ".msimaging"
@@ -114,7 +120,9 @@ def verify_study(
     with tempfile.TemporaryDirectory(prefix="verify-", dir=scratch) as folder:
         roots = [Path(folder) / str(number) for number in range(len(chosen))]
         with ThreadPoolExecutor(max_workers=cores) as pool:
-            results = list(pool.map(lambda job, root: _recompute(study, job, root), chosen, roots))
+            results = list(
+                pool.map(lambda job, root: _recompute(study, job, unnamed, root), chosen, roots)
+            )
     compared = sum(count for count, _ in results)
     differences += [one for _, found in results for one in found if one.path not in known]
     return Verification(
@@ -175,14 +183,17 @@ def _record(sidecar: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) and "SourceDigests" in content else {}
 
 
-def _against_plan(study: Path, files: Iterable[PlannedFile]) -> list[Difference]:
+def _against_plan(
+    study: Path, files: Iterable[PlannedFile], unnamed: Iterable[str]
+) -> list[Difference]:
+    stale = {file.path: file.reason for file in files if file.outdated}
     differences = []
-    for file in files:
-        if not (study / file.path).exists():
+    for path in (*(file.path for file in files), *unnamed):
+        if not (study / path).exists():
             told = "no such file; a run would make it"
-            differences.append(Difference(path=file.path, kind="missing", told=told))
-        elif file.outdated:
-            differences.append(Difference(path=file.path, kind="stale", told=file.reason))
+            differences.append(Difference(path=path, kind="missing", told=told))
+        elif (known := stand_in(path)) in stale:
+            differences.append(Difference(path=path, kind="stale", told=stale[known]))
     return differences
 
 
@@ -208,8 +219,10 @@ def _sample(
     return ordered if sample is None else ordered[:sample]
 
 
-def _recompute(study: Path, job: Sequence[PlannedFile], root: Path) -> tuple[int, list[Difference]]:
-    _lay_out(study, job, root)
+def _recompute(
+    study: Path, job: Sequence[PlannedFile], unnamed: Iterable[str], root: Path
+) -> tuple[int, list[Difference]]:
+    _lay_out(study, job, unnamed, root)
     command = snakemake_command(root, RunOptions(cores=1))
     targets = [file.path for file in job]
     # what the job is made from stands there as links, and no other rule may touch it
@@ -231,7 +244,7 @@ def _is_own(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _lay_out(study: Path, job: Sequence[PlannedFile], root: Path) -> None:
+def _lay_out(study: Path, job: Sequence[PlannedFile], unnamed: Iterable[str], root: Path) -> None:
     """Make a study of the same tables and settings that holds the inputs of one job."""
     root.mkdir(parents=True)
     settings: dict[str, Any] = yaml.safe_load((study / "config.yaml").read_text(encoding="utf-8"))
@@ -240,7 +253,7 @@ def _lay_out(study: Path, job: Sequence[PlannedFile], root: Path) -> None:
     for name in _TABLES:
         if (study / name).exists():
             shutil.copyfile(study / name, root / name)
-    for name in dict.fromkeys(name for file in job for name in file.inputs):
+    for name in _read_by(study, job, unnamed):
         if Path(name).is_absolute() or name.startswith(".."):
             continue
         for source in (study / name, sidecar_of(study / name)):
@@ -248,6 +261,19 @@ def _lay_out(study: Path, job: Sequence[PlannedFile], root: Path) -> None:
             if source.exists() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source)
+
+
+def _read_by(study: Path, job: Sequence[PlannedFile], unnamed: Iterable[str]) -> Iterator[str]:
+    """Yield the files that a job may read: its inputs, what they stand for, and its patient's."""
+    inputs = dict.fromkeys(name for file in job for name in file.inputs)
+    yield from inputs
+    yield from (name for name in unnamed if stand_in(name) in inputs)
+    own = {file.path for file in job}
+    for patient in {found[1] for file in job if (found := _OF_PATIENT.search(file.path))}:
+        for path in sorted((study / DERIVATIVES / patient).rglob("[!.]*")):
+            name = path.relative_to(study).as_posix()
+            if path.is_file() and name not in own:
+                yield name
 
 
 def _compared(study: Path, path: str, again: Path) -> Difference | None:

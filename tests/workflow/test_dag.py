@@ -107,31 +107,29 @@ def expected(**counts: int) -> dict[str, int]:
 
 
 def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[str, int]:
-    per_visit = ("preprocess_dwi", "fit_tensor", "measure_diffusion", "normalise_maps")
-    per_visit += ("look_at_dwi",)
+    per_visit = ("preprocess_dwi", "fit_tensor", "measure_diffusion")
     return {
         **dict.fromkeys(per_visit, visits),
         "build_dwi_space": patients,
+        "draw_patient_dwi": patients,
         "change_diffusion": pairs,
-        "draw_patient_maps": pairs,
         "draw_regions": drawn if pairs else 0,
         "draw_detection": 1 if pairs else 0,
     }
 
 
-_BOLD_VISIT = ("preprocess_bold", "extract_parcels", "connect_parcels")
+_BOLD_VISIT = ("preprocess_bold", "extract_parcels")
 
 
 def bold_jobs(*, visits: int, patients: int, pairs: int) -> dict[str, int]:
     return {
         **dict.fromkeys(_BOLD_VISIT, visits),
-        "look_at_bold": visits,
         "build_bold_space": patients,
-        "equalise_visits": patients,
+        "connect_parcels": patients,
+        "draw_patient_bold": patients,
         "connect_group": 1 if visits > 1 else 0,
         "collect_qcfc": 1 if visits else 0,
         "change_connectivity": pairs,
-        "draw_patient_connectivity": pairs,
         "draw_cohort_connectivity": 1 if pairs else 0,
     }
 
@@ -366,9 +364,7 @@ def test_a_thousand_visits_are_planned_without_waste(tmp_path: Path) -> None:
     print(f"{sum(counts.values())} jobs of 1000 visits: {wall:.1f} s, processor {processor:.1f} s")
     assert counts["fit_tensor"] == 1000
     assert counts["change_connectivity"] == 500
-    # The aim is 20 s, and was met with ten jobs a visit. With pictures of every scan, visits made
-    # comparable and five files a figure there are 12.5: 30 s, nearly all inside Snakemake.
-    assert processor < 40
+    assert processor < 20
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_new_visit_among_twenty_patients(tmp_path: Path) -> None:
     rules = [rule for rule, _, _ in jobs]
     assert {rule: rules.count(rule) for rule in own} == dict.fromkeys(own, 1)
     # its patient's space is another one with it: all of the patient's visits are measured again
-    again = ("measure_diffusion", "normalise_maps", "extract_parcels", "connect_parcels")
+    again = ("measure_diffusion", "extract_parcels")
     assert {rule: rules.count(rule) for rule in again} == dict.fromkeys(again, 3)
     once = [rule for rule, names, _ in jobs if "sub=" not in names]
     assert {"collect_changes", "test_changes", "write_ledger", "write_report"} <= set(once)

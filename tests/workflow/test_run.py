@@ -26,9 +26,12 @@ from derivative_folders import (
     qsiprep_from_results,
 )
 
+from msimaging.bids.companions import companions
+from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows
 from msimaging.phantom import simulate_trial
 from msimaging.provenance import file_digest
+from msimaging.settings import read_settings
 from msimaging.study.outdated import planned_files
 from msimaging.study.verify import _recompute
 
@@ -260,7 +263,8 @@ def test_a_forged_result_with_a_fitting_digest_is_computed_otherwise(
 ) -> None:
     files = [f for f in planned_files(study) if f.rule == "change_connectivity"]
     job = [file for file in files if file.log == files[0].log]
-    assert _recompute(study, job, tmp_path / "before")[1] == []
+    unnamed = list(companions(Plan.of_study(study, read_settings(study / "config.yaml"))))
+    assert _recompute(study, job, unnamed, tmp_path / "before")[1] == []
     table = study / next(file.path for file in job if file.path.endswith("_relmat.tsv"))
     sidecar = table.with_suffix(".json")
     kept = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (table, sidecar)}
@@ -268,7 +272,7 @@ def test_a_forged_result_with_a_fitting_digest_is_computed_otherwise(
     record = json.loads(sidecar.read_text())
     record["Digests"][table.name] = file_digest(table)
     sidecar.write_text(json.dumps(record, indent=2) + "\n")
-    found = _recompute(study, job, tmp_path / "after")[1]
+    found = _recompute(study, job, unnamed, tmp_path / "after")[1]
     for path, (content, time_ns) in kept.items():
         path.write_bytes(content)
         os.utime(path, ns=(time_ns, time_ns))
@@ -444,20 +448,19 @@ def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     before = times(study)
     result = msimaging("run", study, "--cores", 2)
     assert result.returncode == 0, result.stdout + result.stderr
-    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold", "look_at_dwi")
-    of_the_patient = ("build_dwi_space", "build_bold_space", "equalise_visits")
+    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
+    of_the_patient = ("build_dwi_space", "build_bold_space", "connect_parcels")
+    of_the_patient += ("draw_patient_dwi", "draw_patient_bold")
     # the midpoint of three visits is another than that of two
-    of_its_visits = ("measure_diffusion", "normalise_maps", "extract_parcels", "connect_parcels")
-    of_its_visits += ("look_at_bold",)
+    of_its_visits = ("measure_diffusion", "extract_parcels")
     of_its_pairs = ("change_diffusion", "change_lesions", "change_connectivity")
-    of_its_figures = ("draw_patient_maps", "draw_patient_connectivity")
     of_the_cohort = ("connect_group", "collect_measures", "collect_changes", "test_changes")
     of_the_cohort += ("collect_specifications", "collect_qcfc")
     of_the_report = ("draw_cohort_connectivity", "collect_quality", "write_ledger", "write_report")
     assert jobs_of_last_run(study) == {
         **dict.fromkeys((*own, *of_the_patient, "split_tissue"), 1),
         **dict.fromkeys(of_its_visits, 3),
-        **dict.fromkeys((*of_its_pairs, *of_its_figures), 2),
+        **dict.fromkeys(of_its_pairs, 2),
         **dict.fromkeys((*of_the_cohort, *of_the_report), 1),
         "draw_regions": 2,
     }

@@ -1,15 +1,7 @@
 rule collect_measures:
     input:
-        diffusion=later(
-            PLAN.of_all_visits, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
-        ),
-        functional=later(
-            PLAN.of_all_visits,
-            "bold",
-            "network_means",
-            task=TASK,
-            atlas=PLAN.functional_atlases,
-        ),
+        measured=later(PLAN.of_all_visits, "dwi", "direction_template"),
+        connected=later(PLAN.connected),
     output:
         table=output("measures"),
     log:
@@ -23,25 +15,30 @@ rule collect_measures:
     params:
         code=code("collect_measures"),
         diffusion=later(PLAN.visit_rows, "dwi", PLAN.diffusion_atlases),
+        regions=later(
+            PLAN.of_all_visits, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
+        ),
         functional=later(PLAN.visit_rows, "bold", PLAN.functional_atlases),
+        networks=later(
+            PLAN.of_all_visits,
+            "bold",
+            "network_means",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
+        ),
     script:
         "../scripts/collect_measures.py"
 
 
 rule collect_changes:
     input:
-        diffusion=later(
-            PLAN.of_all_pairs,
-            "dwi",
-            "tensor_region_change",
-            atlas=PLAN.diffusion_atlases,
-        ),
+        diffusion=later(PLAN.of_all_pairs, "dwi", "direction_change"),
         functional=later(
             PLAN.of_all_pairs,
             "bold",
             "network_change",
             task=TASK,
-            atlas=PLAN.functional_atlases,
+            atlas=PLAN.functional_atlases[:1],
         ),
     output:
         table=output("changes"),
@@ -56,6 +53,19 @@ rule collect_changes:
     params:
         code=code("collect_changes"),
         diffusion=later(PLAN.pair_rows, "dwi", PLAN.diffusion_atlases),
+        regions=later(
+            PLAN.of_all_pairs,
+            "dwi",
+            "tensor_region_change",
+            atlas=PLAN.diffusion_atlases,
+        ),
+        networks=later(
+            PLAN.of_all_pairs,
+            "bold",
+            "network_change",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
+        ),
         functional=later(PLAN.pair_rows, "bold", PLAN.functional_atlases),
     script:
         "../scripts/collect_changes.py"
@@ -63,7 +73,7 @@ rule collect_changes:
 
 rule collect_specifications:
     input:
-        networks=later(PLAN.network_means_of_all),
+        connected=later(PLAN.connected),
     output:
         table=output("specifications"),
     log:
@@ -76,6 +86,7 @@ rule collect_specifications:
         runtime=minutes("collect_specifications"),
     params:
         code=code("collect_specifications"),
+        networks=later(PLAN.network_means_of_all),
         visits=lambda _: [
             (v.participant_id, v.session_id) for v in PLAN.visits_with("bold")
         ],
@@ -118,15 +129,8 @@ rule collect_fits:
 
 rule collect_qcfc:
     input:
-        matrices=later(
-            PLAN.of_all_visits,
-            "bold",
-            "connectivity",
-            task=TASK,
-            atlas=PLAN.functional_atlases,
-            stat="pearsoncorrelation",
-        ),
-        qualities=later(PLAN.of_all_visits, "bold", "bold_quality", task=TASK),
+        connected=later(PLAN.connected),
+        drawn=later(PLAN.drawn, "bold"),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         table=output("qcfc"),
@@ -140,6 +144,15 @@ rule collect_qcfc:
         runtime=minutes("collect_qcfc"),
     params:
         code=code("collect_qcfc"),
+        matrices=later(
+            PLAN.of_all_visits,
+            "bold",
+            "connectivity",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
+            stat="pearsoncorrelation",
+        ),
+        qualities=later(PLAN.of_all_visits, "bold", "bold_quality", task=TASK),
         visits=[(v.participant_id, v.session_id) for v in PLAN.visits_with("bold")],
         pairs=later(PLAN.bold_pairs),
         atlases=PLAN.functional_atlases,

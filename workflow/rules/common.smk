@@ -1,7 +1,18 @@
 import gc
 import os
+from inspect import signature
 from pathlib import Path
 
+from msimaging.bids.companions import (
+    bold_files,
+    connected_visits,
+    drawn_bold_pairs,
+    drawn_bold_scans,
+    drawn_dwi_pairs,
+    drawn_dwi_scans,
+    dwi_change_files,
+    dwi_files,
+)
 from msimaging.bids.layout import benchmark, log, output, shown_in_reports
 from msimaging.bids.ledger import left_out
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
@@ -65,6 +76,12 @@ wildcard_constraints:
     param="|".join(TENSOR_PARAMS),
 
 
+def with_signature(question):
+    """Keep a function's parameters beside it: Snakemake inspects them again for each job."""
+    question.__signature__ = signature(question)
+    return question
+
+
 def code(step):
     """Digest of the code behind a step: editing it re-runs the step's rule and no other."""
     return code_digest(f"msimaging.steps.{step}")
@@ -76,6 +93,7 @@ def later(question, *arguments, **keywords):
     Each job on a cluster reads all rules again; lists of all visits would cost it seconds.
     """
 
+    @with_signature
     def answer(wildcards):
         return question(*arguments, **keywords)
 
@@ -98,6 +116,7 @@ def _expected(step, modality, wildcards):
 def memory(step, modality=None):
     """Resource function: memory by the sizes of a job's scans, doubled at each attempt."""
 
+    @with_signature
     def mem_mb(wildcards, attempt):
         peak, _ = _expected(step, modality, wildcards)
         return request_memory(peak, attempt=attempt)
@@ -108,6 +127,7 @@ def memory(step, modality=None):
 def minutes(step, modality=None):
     """Resource function: run time by the sizes of a job's scans, doubled at each attempt."""
 
+    @with_signature
     def runtime(wildcards, attempt):
         _, seconds = _expected(step, modality, wildcards)
         return request_minutes(seconds, attempt=attempt)
@@ -123,24 +143,28 @@ def made_by(*sections):
     return {"version": version(), "settings": settings_digest(chosen)}
 
 
+@with_signature
 def raw_dwi(wildcards):
     return PLAN.raw("dwi", wildcards.sub, wildcards.ses)
 
 
 def why_distorted(modality):
     """Params function: why susceptibility distortion stays, empty where it is corrected."""
-    return lambda wildcards: PLAN.why_distorted(modality, wildcards.sub)
+    return with_signature(lambda wildcards: PLAN.why_distorted(modality, wildcards.sub))
 
 
+@with_signature
 def further_maps(wildcards):
     """Maps of the models that a visit has beside the tensor, by their measures."""
     return PLAN.model_maps(wildcards.sub, wildcards.ses)
 
 
+@with_signature
 def raw_bold(wildcards):
     return PLAN.raw("bold", wildcards.sub, wildcards.ses)
 
 
+@with_signature
 def given_confounds(wildcards):
     """Input function: the confounds that a pipeline has computed, none for a raw run."""
     return raw_bold(wildcards).get("confounds", [])
@@ -149,6 +173,7 @@ def given_confounds(wildcards):
 def pipeline_of(modality):
     """Params function: what has preprocessed a scan."""
 
+    @with_signature
     def pipeline(wildcards):
         (scan,) = PLAN.scans_behind(modality, sub=wildcards.sub, ses=wildcards.ses)
         return scan.pipeline
@@ -163,6 +188,7 @@ def of_pair(modality, key, *, each=None, **fixed):
     """
     name, values = each or ("", [""])
 
+    @with_signature
     def files(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
         return [
@@ -179,39 +205,38 @@ def of_pair(modality, key, *, each=None, **fixed):
 def scans_of_pair(modality):
     """Params function: raw files of both scans of a pair, baseline first."""
 
+    @with_signature
     def scans(wildcards):
         return PLAN.raw_of_pair(modality, wildcards.sub, wildcards.pair)
 
     return scans
 
 
-def raw_of_pair(modality):
-    """Input function: what the comparability gate reads of both scans."""
-
-    def files(wildcards):
-        both = PLAN.raw_of_pair(modality, wildcards.sub, wildcards.pair)
-        return [path for scan in both for path in [scan["image"], *scan["sidecars"]]]
-
-    return files
+def of_visit(key, **fixed):
+    """Params function: an output of a job's visit."""
+    return with_signature(
+        lambda wildcards: output(key, sub=wildcards.sub, ses=wildcards.ses, **fixed)
+    )
 
 
 def of_patient(modality, key, **fixed):
     """Input function: one output for every visit of a patient."""
 
+    @with_signature
     def files(wildcards):
         return PLAN.of_visits(modality, key, wildcards.sub, **fixed)
 
     return files
 
 
-def of_patient_atlases(key, **fixed):
-    """Input function: one BOLD output for every functional atlas and visit of a patient."""
+def of_pairs(modality, key, **fixed):
+    """Input function: one output for every pair of visits of a patient."""
 
+    @with_signature
     def files(wildcards):
         return [
-            path
-            for name in PLAN.functional_atlases
-            for path in PLAN.of_visits("bold", key, wildcards.sub, atlas=name, **fixed)
+            output(key, sub=wildcards.sub, pair=pair.name, **fixed)
+            for pair in PLAN.pairs_of(modality, wildcards.sub)
         ]
 
     return files
@@ -219,12 +244,13 @@ def of_patient_atlases(key, **fixed):
 
 def founders(modality):
     """Params function: the sessions that make a patient's midpoint space."""
-    return lambda wildcards: PLAN.founders(modality, wildcards.sub)
+    return with_signature(lambda wildcards: PLAN.founders(modality, wildcards.sub))
 
 
 def of_founders(modality, key, **fixed):
     """Input function: one output for each visit that makes the midpoint space."""
 
+    @with_signature
     def files(wildcards):
         sub = wildcards.sub
         return [
@@ -238,6 +264,7 @@ def of_founders(modality, key, **fixed):
 def lesions_of_founders(modality):
     """Input function: lesion masks of those visits, none where a visit has no mask."""
 
+    @with_signature
     def files(wildcards):
         sub = wildcards.sub
         return PLAN.lesion_masks(modality, sub, PLAN.founders(modality, sub))
@@ -247,19 +274,23 @@ def lesions_of_founders(modality):
 
 def lesions_of_patient(modality):
     """Input function: lesion masks of all visits, none where a visit has no mask."""
-    return lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub)
+    return with_signature(lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub))
 
 
 def lesion_of_visit(modality):
     """Input function: the lesion mask of one visit, none where lesions are not used."""
-    return lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub, [wildcards.ses])
+    return with_signature(
+        lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub, [wildcards.ses])
+    )
 
 
+@with_signature
 def tissue_of_patient(wildcards):
     masks = PLAN.lesion_masks("dwi", wildcards.sub)
     return [output("lesion_tissue", sub=wildcards.sub)] if masks else []
 
 
+@with_signature
 def lesions_of_pair(wildcards):
     sessions = sessions_of_pair("dwi")(wildcards)
     return PLAN.lesion_masks("dwi", wildcards.sub, sessions)
@@ -268,6 +299,7 @@ def lesions_of_pair(wildcards):
 def poses_of_pair(modality):
     """Input function: where the poses of both visits stand."""
 
+    @with_signature
     def files(wildcards):
         return PLAN.poses(
             modality, wildcards.sub, sessions_of_pair(modality)(wildcards)
@@ -279,6 +311,7 @@ def poses_of_pair(modality):
 def poses_of_patient(modality, **fixed):
     """Input function: where the poses of all visits stand."""
 
+    @with_signature
     def files(wildcards):
         sub = wildcards.sub
         sessions = PLAN.sessions(modality, sub)
@@ -287,14 +320,34 @@ def poses_of_patient(modality, **fixed):
     return files
 
 
+def for_patient(question):
+    """Params function: what the study tells of a job's patient."""
+    return with_signature(lambda wildcards: question(PLAN, wildcards.sub))
+
+
+def for_visit(question):
+    """Params function: what the study tells of a job's visit."""
+    return with_signature(
+        lambda wildcards: question(PLAN, wildcards.sub, wildcards.ses)
+    )
+
+
+def once(question):
+    """Input function: the answers of another one, each only once."""
+    return with_signature(lambda wildcards: list(dict.fromkeys(question(wildcards))))
+
+
 def pose(modality, **fixed):
     """Input function: where the pose of one visit stands."""
-    return lambda wildcards: PLAN.pose(modality, wildcards.sub, wildcards.ses, **fixed)
+    return with_signature(
+        lambda wildcards: PLAN.pose(modality, wildcards.sub, wildcards.ses, **fixed)
+    )
 
 
 def sessions_of_patient(modality):
     """Params function: the sessions of a patient, in the order of time."""
 
+    @with_signature
     def sessions(wildcards):
         return PLAN.sessions(modality, wildcards.sub)
 
@@ -304,6 +357,7 @@ def sessions_of_patient(modality):
 def months_of_pair(modality):
     """Params function: the interval between the visits of a pair."""
 
+    @with_signature
     def months(wildcards):
         return PLAN.pair(modality, wildcards.sub, wildcards.pair).months
 
@@ -313,6 +367,7 @@ def months_of_pair(modality):
 def sessions_of_pair(modality):
     """Params function: both sessions of a pair, with their prefixes."""
 
+    @with_signature
     def sessions(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
         return [v.session_id for v in (pair.baseline, pair.follow_up)]
@@ -328,21 +383,10 @@ def atlas_files(names):
     ]
 
 
-def visits_of_pair(modality):
-    """Params function: the names of both visits of a pair."""
-
-    def names(wildcards):
-        pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
-        return [
-            v.session_id.removeprefix("ses-") for v in (pair.baseline, pair.follow_up)
-        ]
-
-    return names
-
-
 def of_all_pairs(end, key, **fixed):
     """Input function: one BOLD output for the earlier or later visit of every pair."""
 
+    @with_signature
     def files(wildcards):
         return PLAN.of_pairs_ends(
             "bold", key, end, task=TASK, atlas=wildcards.atlas, **fixed
@@ -367,6 +411,7 @@ def drawn(key, category, labels, *, caption, **fixed):
     return paths
 
 
+@with_signature
 def motion_of_model(wildcards):
     """Input function: quality tables and motion of all scans, where motion is a covariate."""
     if not TRIAL.needs_motion(wildcards.model):
@@ -377,6 +422,7 @@ def motion_of_model(wildcards):
     ]
 
 
+@with_signature
 def motion_rows_of_model(wildcards):
     """Params function: patient, session and modality of these tables."""
     if not TRIAL.needs_motion(wildcards.model):
@@ -392,27 +438,32 @@ def motion_rows_of_model(wildcards):
     ]
 
 
+@with_signature
 def edges_of_model(wildcards):
     """Input function: change of every edge of all patients, where a model works on edges."""
     atlases = TRIAL.edge_atlases(wildcards.model)
     return PLAN.of_all_pairs("bold", "connectivity_change", task=TASK, atlas=atlases)
 
 
+@with_signature
 def edge_rows_of_model(wildcards):
     """Params function: patient, sessions, months and atlas of these matrices."""
     return PLAN.pair_rows("bold", TRIAL.edge_atlases(wildcards.model))
 
 
+@with_signature
 def planned_settings(wildcards):
     """Params function: settings of the model that the next trial is planned on."""
     return TRIAL.model_settings(TRIAL.planned_model)
 
 
+@with_signature
 def primary_settings(wildcards):
     """Params function: settings of the primary model."""
     return TRIAL.model_settings(TRIAL.primary_model)
 
 
+@with_signature
 def tables_of_figure(wildcards):
     """Input function: the tables that a figure of the trial shows, by name."""
     return {

@@ -69,14 +69,8 @@ rule import_dwi:
 rule fit_tensor:
     input:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        mask=output("dwi_mask"),
-        weights=output("dwi_weights"),
-        series_quality=output("dwi_series_quality"),
     output:
         tensor=output("tensor"),
-        maps=[output("tensor_map", param=param) for param in TENSOR_PARAMS],
         quality=output("dwi_quality"),
     log:
         log("fit_tensor", "sub", "ses"),
@@ -88,8 +82,8 @@ rule fit_tensor:
         runtime=minutes("fit_tensor", "dwi"),
     params:
         code=code("fit_tensor"),
+        files=for_visit(dwi_files),
         method=SETTINGS["diffusion"]["fit"],
-        names=TENSOR_PARAMS,
     script:
         "../scripts/fit_tensor.py"
 
@@ -148,8 +142,7 @@ rule fit_kurtosis:
 
 rule build_dwi_space:
     input:
-        images=of_founders("dwi", "tensor_map", param="fa"),
-        masks=of_founders("dwi", "dwi_mask"),
+        tensors=of_founders("dwi", "tensor"),
         lesions=lesions_of_founders("dwi"),
     output:
         midpoint=output("dwi_midpoint"),
@@ -166,6 +159,8 @@ rule build_dwi_space:
         runtime=minutes("build_space", "dwi"),
     params:
         code=code("build_space"),
+        images=of_founders("dwi", "tensor_map", param="fa"),
+        masks=of_founders("dwi", "dwi_mask"),
         sessions=founders("dwi"),
         contrast="white matter",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
@@ -176,8 +171,7 @@ rule build_dwi_space:
 
 rule join_dwi_space:
     input:
-        image=output("tensor_map", param="fa"),
-        mask=output("dwi_mask"),
+        tensor=output("tensor"),
         template=rules.build_dwi_space.output.template,
     output:
         pose=output("dwi_pose"),
@@ -191,6 +185,8 @@ rule join_dwi_space:
         runtime=minutes("join_space", "dwi"),
     params:
         code=code("build_space"),
+        image=of_visit("tensor_map", param="fa"),
+        mask=output("dwi_mask"),
         seed=SETTINGS["seed"],
     script:
         "../scripts/join_space.py"
@@ -221,21 +217,14 @@ rule split_tissue:
 
 rule measure_diffusion:
     input:
-        image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        mask=output("dwi_mask"),
-        maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
-        further=lambda wildcards: list(further_maps(wildcards).values()),
+        tensor=rules.fit_tensor.output.tensor,
+        further=with_signature(lambda wildcards: list(further_maps(wildcards).values())),
         midpoint=pose("dwi"),
         lesions=lesion_of_visit("dwi"),
         tissue=tissue_of_patient,
-        to_template=rules.build_dwi_space.output.to_template,
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
-        tables=[
-            output("tensor_regions", atlas=atlas) for atlas in PLAN.diffusion_atlases
-        ],
+        direction=output("direction_template"),
     log:
         log("measure_diffusion", "sub", "ses"),
     benchmark:
@@ -245,14 +234,15 @@ rule measure_diffusion:
         mem_mb=memory("measure_diffusion", "dwi"),
         runtime=minutes("measure_diffusion", "dwi"),
     params:
-        code=code("measure_diffusion"),
+        code=code("map_visit"),
+        files=for_visit(dwi_files),
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
-        measures=TENSOR_MEASURES,
-        further=lambda wildcards: list(further_maps(wildcards)),
+        further=further_maps,
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
         made_by=made_by("diffusion"),
+        resolution=SETTINGS["spatial"]["map_resolution"],
     script:
         "../scripts/measure_diffusion.py"
 
@@ -287,30 +277,3 @@ rule measure_fits:
         methods=PLAN.other_fits(),
     script:
         "../scripts/measure_fits.py"
-
-
-rule normalise_maps:
-    input:
-        maps=[output("tensor_map", param=param) for param in TENSOR_MEASURES],
-        tensor=rules.fit_tensor.output.tensor,
-        mask=output("dwi_mask"),
-        midpoint=pose("dwi"),
-        from_template=rules.build_dwi_space.output.from_template,
-    output:
-        maps=[output("tensor_map_template", param=param) for param in TENSOR_MEASURES],
-        tensor=output("tensor_template"),
-        direction=output("direction_template"),
-    log:
-        log("normalise_maps", "sub", "ses"),
-    benchmark:
-        benchmark("normalise_maps", "sub", "ses")
-    threads: 1
-    resources:
-        mem_mb=memory("normalise_maps", "dwi"),
-        runtime=minutes("normalise_maps", "dwi"),
-    params:
-        code=code("normalise_maps"),
-        measures=TENSOR_MEASURES,
-        resolution=SETTINGS["spatial"]["map_resolution"],
-    script:
-        "../scripts/normalise_maps.py"

@@ -53,8 +53,7 @@ rule import_bold:
 
 rule build_bold_space:
     input:
-        images=of_founders("bold", "bold_reference", task=TASK),
-        masks=of_founders("bold", "bold_mask", task=TASK),
+        references=of_founders("bold", "bold_reference", task=TASK),
         lesions=lesions_of_founders("bold"),
     output:
         midpoint=output("bold_midpoint", task=TASK),
@@ -73,6 +72,8 @@ rule build_bold_space:
         runtime=minutes("build_space", "bold"),
     params:
         code=code("build_space"),
+        images=of_founders("bold", "bold_reference", task=TASK),
+        masks=of_founders("bold", "bold_mask", task=TASK),
         sessions=founders("bold"),
         contrast="bright fluid",
         working_resolution=SETTINGS["spatial"]["working_resolution"],
@@ -109,8 +110,7 @@ rule adopt_bold_space:
 
 rule join_bold_space:
     input:
-        image=output("bold_reference", task=TASK),
-        mask=output("bold_mask", task=TASK),
+        reference=output("bold_reference", task=TASK),
         template=output("bold_template", task=TASK),
     output:
         pose=output("bold_pose", task=TASK),
@@ -124,6 +124,8 @@ rule join_bold_space:
         runtime=minutes("join_space", "bold"),
     params:
         code=code("build_space"),
+        image=of_visit("bold_reference", task=TASK),
+        mask=output("bold_mask", task=TASK),
         seed=SETTINGS["seed"],
     script:
         "../scripts/join_space.py"
@@ -132,23 +134,12 @@ rule join_bold_space:
 rule extract_parcels:
     input:
         image=output("bold", task=TASK),
-        sidecar=output("bold_sidecar", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        motion=output("bold_motion", task=TASK),
         given_confounds=given_confounds,
-        midpoint=pose("bold", task=TASK),
-        to_template=output("bold_to_template", task=TASK),
+        poses=once(poses_of_patient("bold", task=TASK)),
         lesions=lesions_of_patient("bold"),
-        poses=poses_of_patient("bold", task=TASK),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         confounds=output("bold_confounds", task=TASK),
-        series=[
-            output("time_series", task=TASK, atlas=a) for a in PLAN.functional_atlases
-        ],
-        coverage=[
-            output("coverage", task=TASK, atlas=a) for a in PLAN.functional_atlases
-        ],
     log:
         log("extract_parcels", "sub", "ses"),
     benchmark:
@@ -159,6 +150,7 @@ rule extract_parcels:
         runtime=minutes("extract_parcels", "bold"),
     params:
         code=code("extract_parcels"),
+        files=for_visit(bold_files),
         sessions=sessions_of_patient("bold"),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
@@ -167,68 +159,25 @@ rule extract_parcels:
         "../scripts/extract_parcels.py"
 
 
-rule equalise_visits:
+rule connect_parcels:
     input:
         confounds=of_patient("bold", "bold_confounds", task=TASK),
-        coverages=of_patient_atlases("coverage", task=TASK),
+        atlases=atlas_files(PLAN.functional_atlases),
     output:
         dropped=output("bold_dropped", task=TASK),
         volumes=output("bold_volumes", task=TASK),
     log:
-        log("equalise_visits", "sub"),
+        log("connect_parcels", "sub"),
     benchmark:
-        benchmark("equalise_visits", "sub")
-    threads: 1
-    resources:
-        mem_mb=memory("equalise_visits", "bold"),
-        runtime=minutes("equalise_visits", "bold"),
-    params:
-        code=code("equalise_visits"),
-        sessions=sessions_of_patient("bold"),
-        atlases=PLAN.functional_atlases,
-        strategies=PLAN.strategies,
-        own_strategies=SETTINGS["functional"]["own_strategies"],
-        high_pass=SETTINGS["functional"]["high_pass"],
-        low_pass=SETTINGS["functional"]["low_pass"],
-        matching=SETTINGS["functional"]["matching"],
-        min_coverage=SETTINGS["functional"]["min_coverage"],
-        min_minutes=SETTINGS["functional"]["min_minutes"],
-        min_volumes=SETTINGS["functional"]["min_volumes"],
-        seed=SETTINGS["seed"],
-    script:
-        "../scripts/equalise_visits.py"
-
-
-rule connect_parcels:
-    input:
-        series=rules.extract_parcels.output.series,
-        confounds=rules.extract_parcels.output.confounds,
-        dropped=rules.equalise_visits.output.dropped,
-        volumes=rules.equalise_visits.output.volumes,
-        atlases=atlas_files(PLAN.functional_atlases),
-    output:
-        denoised=PLAN.by_strategy("denoised", atlas=PLAN.functional_atlases),
-        variances=[
-            output("connectivity_variance", task=TASK, atlas=a)
-            for a in PLAN.functional_atlases
-        ],
-        networks=PLAN.by_strategy("network_means", atlas=PLAN.functional_atlases),
-        matrices=PLAN.by_strategy(
-            "connectivity",
-            atlas=PLAN.functional_atlases,
-            stat=PLAN.stats(tangent=False),
-        ),
-    log:
-        log("connect_parcels", "sub", "ses"),
-    benchmark:
-        benchmark("connect_parcels", "sub", "ses")
+        benchmark("connect_parcels", "sub")
     threads: 1
     resources:
         mem_mb=memory("connect_parcels", "bold"),
         runtime=minutes("connect_parcels", "bold"),
     params:
-        code=code("connect_parcels"),
+        code=code("connect_patient"),
         made_by=made_by("functional"),
+        visits=for_patient(connected_visits),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
         strategies=PLAN.strategies,
@@ -236,6 +185,11 @@ rule connect_parcels:
         high_pass=SETTINGS["functional"]["high_pass"],
         low_pass=SETTINGS["functional"]["low_pass"],
         kinds=PLAN.kinds(tangent=False),
+        matching=SETTINGS["functional"]["matching"],
+        min_coverage=SETTINGS["functional"]["min_coverage"],
+        min_minutes=SETTINGS["functional"]["min_minutes"],
+        min_volumes=SETTINGS["functional"]["min_volumes"],
+        seed=SETTINGS["seed"],
     script:
         "../scripts/connect_parcels.py"
 
@@ -245,7 +199,7 @@ rule map_bold:
         image=output("bold", task=TASK),
         mask=output("bold_mask", task=TASK),
         confounds=rules.extract_parcels.output.confounds,
-        volumes=rules.equalise_visits.output.volumes,
+        volumes=rules.connect_parcels.output.volumes,
     output:
         alff=output("bold_alff", task=TASK),
         falff=output("bold_falff", task=TASK),
@@ -270,13 +224,7 @@ rule map_bold:
 
 rule connect_group:
     input:
-        series=later(
-            PLAN.of_all_visits,
-            "bold",
-            "denoised",
-            task=TASK,
-            atlas=PLAN.functional_atlases,
-        ),
+        connected=later(PLAN.connected),
     output:
         matrices=PLAN.group_matrices(),
     log:
@@ -289,6 +237,13 @@ rule connect_group:
         runtime=minutes("connect_group", "bold"),
     params:
         code=code("connect_group"),
+        series=later(
+            PLAN.of_all_visits,
+            "bold",
+            "denoised",
+            task=TASK,
+            atlas=PLAN.functional_atlases,
+        ),
         n_atlases=len(PLAN.functional_atlases),
         estimator=SETTINGS["functional"]["kinds"].get("tangent"),
     script:

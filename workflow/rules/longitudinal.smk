@@ -1,15 +1,7 @@
 rule measure_repeatability:
     input:
-        diffusion=later(
-            PLAN.of_repeats, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
-        ),
-        functional=later(
-            PLAN.of_repeats,
-            "bold",
-            "network_means",
-            atlas=PLAN.functional_atlases,
-            task=TASK,
-        ),
+        measured=later(PLAN.of_repeats, "dwi", "direction_template", atlas=[""]),
+        connected=later(PLAN.connected_repeats),
     output:
         table=output("repeatability"),
     log:
@@ -23,7 +15,17 @@ rule measure_repeatability:
     params:
         code=code("measure_repeatability"),
         diffusion=later(PLAN.repeat_rows, "dwi", PLAN.diffusion_atlases),
+        regions=later(
+            PLAN.of_repeats, "dwi", "tensor_regions", atlas=PLAN.diffusion_atlases
+        ),
         functional=later(PLAN.repeat_rows, "bold", PLAN.functional_atlases),
+        networks=later(
+            PLAN.of_repeats,
+            "bold",
+            "network_means",
+            atlas=PLAN.functional_atlases,
+            task=TASK,
+        ),
         confidence=SETTINGS["statistics"]["confidence"],
     script:
         "../scripts/measure_repeatability.py"
@@ -31,18 +33,10 @@ rule measure_repeatability:
 
 rule change_diffusion:
     input:
-        tables=of_pair("dwi", "tensor_regions", each=("atlas", PLAN.diffusion_atlases)),
-        maps=of_pair("dwi", "tensor_map_template", each=("param", TENSOR_MEASURES)),
-        directions=of_pair("dwi", "direction_template"),
+        measured=of_pair("dwi", "direction_template"),
         atlases=atlas_files(PLAN.diffusion_atlases),
-        scans=raw_of_pair("dwi"),
         repeatability=PLAN.repeatability(),
     output:
-        tables=[
-            output("tensor_region_change", atlas=atlas)
-            for atlas in PLAN.diffusion_atlases
-        ],
-        maps=[output("tensor_map_change", param=param) for param in TENSOR_MEASURES],
         direction=output("direction_change"),
     log:
         log("change_diffusion", "sub", "pair"),
@@ -54,6 +48,9 @@ rule change_diffusion:
         runtime=minutes("change_diffusion", "dwi"),
     params:
         code=code("change_diffusion"),
+        files=with_signature(
+            lambda wildcards: dwi_change_files(PLAN, wildcards.sub, wildcards.pair)
+        ),
         scans=scans_of_pair("dwi"),
         grades=SETTINGS["comparability"],
         measures=TENSOR_MEASURES,
@@ -90,23 +87,7 @@ rule change_lesions:
 
 rule change_connectivity:
     input:
-        matrices=of_pair(
-            "bold",
-            "connectivity",
-            each=("atlas", PLAN.functional_atlases),
-            task=TASK,
-            stat="pearsoncorrelation",
-        ),
-        variances=of_pair(
-            "bold",
-            "connectivity_variance",
-            each=("atlas", PLAN.functional_atlases),
-            task=TASK,
-        ),
-        networks=of_pair(
-            "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
-        ),
-        scans=raw_of_pair("bold"),
+        connected=output("bold_volumes", task=TASK),
         repeatability=PLAN.repeatability(),
     output:
         errors=[
@@ -131,6 +112,22 @@ rule change_connectivity:
         runtime=minutes("change_connectivity", "bold"),
     params:
         code=code("change_connectivity"),
+        matrices=of_pair(
+            "bold",
+            "connectivity",
+            each=("atlas", PLAN.functional_atlases),
+            task=TASK,
+            stat="pearsoncorrelation",
+        ),
+        variances=of_pair(
+            "bold",
+            "connectivity_variance",
+            each=("atlas", PLAN.functional_atlases),
+            task=TASK,
+        ),
+        networks=of_pair(
+            "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
+        ),
         sessions=sessions_of_pair("bold"),
         scans=scans_of_pair("bold"),
         atlases=PLAN.functional_atlases,

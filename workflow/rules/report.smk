@@ -1,78 +1,53 @@
-rule draw_patient_maps:
+rule draw_patient_dwi:
     input:
-        maps=of_pair("dwi", "tensor_map_template", each=("param", MEASURES_DRAWN)),
-        changes=[output("tensor_map_change", param=param) for param in MEASURES_DRAWN],
+        tensors=of_patient("dwi", "tensor"),
+        changes=of_pairs("dwi", "direction_change"),
     output:
-        maps=drawn(
-            "patient_maps_figure",
-            "Patients",
-            {"patient": "{sub}", "figure": "tensor maps", "visits": "{pair}"},
-            caption="maps",
-        ),
-        changes=drawn(
-            "patient_change_figure",
-            "Patients",
-            {"patient": "{sub}", "figure": "change maps", "visits": "{pair}"},
-            caption="changes",
-        ),
-        compared=PLAN.comparison_pictures(),
+        pictures=output("patient_pictures", modality="dwi"),
     log:
-        log("draw_patient_maps", "sub", "pair"),
+        log("draw_patient_dwi", "sub"),
     benchmark:
-        benchmark("draw_patient_maps", "sub", "pair")
+        benchmark("draw_patient_dwi", "sub")
     threads: 1
     resources:
-        mem_mb=memory("draw_patient_maps", "dwi"),
-        runtime=minutes("draw_patient_maps", "dwi"),
+        mem_mb=memory("draw_patient_dwi", "dwi"),
+        runtime=minutes("draw_patient_dwi", "dwi"),
     params:
-        code=code("draw_patient_maps"),
+        code=code("draw_patient"),
+        scans=for_patient(drawn_dwi_scans),
+        pairs=for_patient(drawn_dwi_pairs),
         measures=MEASURES_DRAWN,
-        visits=visits_of_pair("dwi"),
         style=FIGURE_STYLE,
     script:
-        "../scripts/draw_patient_maps.py"
+        "../scripts/draw_patient_dwi.py"
 
 
-rule draw_patient_connectivity:
+rule draw_patient_bold:
     input:
-        matrices=lambda wildcards: of_pair(
-            "bold",
-            "connectivity",
-            task=TASK,
-            atlas=wildcards.atlas,
-            stat="pearsoncorrelation",
-        )(wildcards),
-        change=output("connectivity_change", task=TASK),
-        error=output("connectivity_change_error", task=TASK),
+        connected=output("bold_volumes", task=TASK),
+        changes=of_pairs("bold", "connectivity_change", task=TASK, atlas=FIRST_ATLAS),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
-        figures=drawn(
-            "patient_connectivity_figure",
-            "Patients",
-            {
-                "patient": "{sub}",
-                "figure": "connectivity, {atlas}",
-                "visits": "{pair}",
-            },
-            caption="figures",
-        ),
+        pictures=output("patient_pictures", modality="bold"),
     log:
-        log("draw_patient_connectivity", "sub", "pair", "atlas"),
+        log("draw_patient_bold", "sub"),
     benchmark:
-        benchmark("draw_patient_connectivity", "sub", "pair", "atlas")
+        benchmark("draw_patient_bold", "sub")
     threads: 1
     resources:
-        mem_mb=memory("draw_patient_connectivity", "bold"),
-        runtime=minutes("draw_patient_connectivity", "bold"),
+        mem_mb=memory("draw_patient_bold", "bold"),
+        runtime=minutes("draw_patient_bold", "bold"),
     params:
-        code=code("draw_connectivity"),
-        atlas=lambda wildcards: wildcards.atlas,
+        code=code("draw_patient"),
+        scans=for_patient(drawn_bold_scans),
+        pairs=for_patient(drawn_bold_pairs),
+        atlas=FIRST_ATLAS,
         own=SETTINGS["atlases"]["files"],
-        visits=visits_of_pair("bold"),
+        min_coverage=SETTINGS["functional"]["min_coverage"],
         confidence=SETTINGS["statistics"]["confidence"],
         style=FIGURE_STYLE,
     script:
-        "../scripts/draw_patient_connectivity.py"
+        "../scripts/draw_patient_bold.py"
 
 
 rule draw_regions:
@@ -140,8 +115,7 @@ rule draw_detection:
 
 rule draw_cohort_connectivity:
     input:
-        baselines=of_all_pairs("baseline", "connectivity", stat="pearsoncorrelation"),
-        follow_ups=of_all_pairs("follow_up", "connectivity", stat="pearsoncorrelation"),
+        connected=later(PLAN.connected),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         figures=drawn(
@@ -173,72 +147,13 @@ rule draw_cohort_connectivity:
     params:
         code=code("draw_connectivity"),
         atlas=lambda wildcards: wildcards.atlas,
+        baselines=of_all_pairs("baseline", "connectivity", stat="pearsoncorrelation"),
+        follow_ups=of_all_pairs("follow_up", "connectivity", stat="pearsoncorrelation"),
         own=SETTINGS["atlases"]["files"],
         confidence=SETTINGS["statistics"]["confidence"],
         style=FIGURE_STYLE,
     script:
         "../scripts/draw_cohort_connectivity.py"
-
-
-rule look_at_dwi:
-    input:
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        confounds=output("dwi_confounds"),
-        reference=output("dwi_reference"),
-        mask=output("dwi_mask"),
-        residual=output("tensor_map", param="residual"),
-    output:
-        **PLAN.scan_pictures("dwi"),
-    log:
-        log("look_at_dwi", "sub", "ses"),
-    benchmark:
-        benchmark("look_at_dwi", "sub", "ses")
-    threads: 1
-    resources:
-        mem_mb=memory("look_at_dwi", "dwi"),
-        runtime=minutes("look_at_dwi", "dwi"),
-    params:
-        code=code("look_at_dwi"),
-        style=FIGURE_STYLE,
-    script:
-        "../scripts/look_at_dwi.py"
-
-
-rule look_at_bold:
-    input:
-        image=output("bold", task=TASK),
-        reference=output("bold_reference", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        confounds=output("bold_confounds", task=TASK),
-        denoised=output("denoised", task=TASK, atlas=FIRST_ATLAS),
-        coverage=output("coverage", task=TASK, atlas=FIRST_ATLAS),
-        matrix=output(
-            "connectivity", task=TASK, atlas=FIRST_ATLAS, stat="pearsoncorrelation"
-        ),
-        midpoint=pose("bold", task=TASK),
-        to_template=output("bold_to_template", task=TASK),
-        atlases=atlas_files(PLAN.functional_atlases),
-    output:
-        **PLAN.scan_pictures("bold"),
-        quality=output("bold_quality", task=TASK),
-        tsnr=output("bold_tsnr", task=TASK),
-    log:
-        log("look_at_bold", "sub", "ses"),
-    benchmark:
-        benchmark("look_at_bold", "sub", "ses")
-    threads: 1
-    resources:
-        mem_mb=memory("look_at_bold", "bold"),
-        runtime=minutes("look_at_bold", "bold"),
-    params:
-        code=code("look_at_bold"),
-        atlas=FIRST_ATLAS,
-        own=SETTINGS["atlases"]["files"],
-        min_coverage=SETTINGS["functional"]["min_coverage"],
-        style=FIGURE_STYLE,
-    script:
-        "../scripts/look_at_bold.py"
 
 
 rule collect_quality:
@@ -278,12 +193,8 @@ rule write_report:
         measures=output("measures"),
         quality=output("quality"),
         quality_tests=output("quality_tests"),
-        pictures=later(PLAN.all_scan_pictures),
-        compared=lambda _: [
-            path for row in PLAN.comparisons() for path in row["pictures"]
-        ],
-        figures=later(PLAN.drawn_figures),
-        maps=later(PLAN.viewer_maps),
+        drawn=lambda _: PLAN.drawn("dwi") + PLAN.drawn("bold"),
+        cohort=later(PLAN.drawn_for_cohort),
     output:
         page=output("report"),
     log:
@@ -296,6 +207,8 @@ rule write_report:
         runtime=minutes("write_report"),
     params:
         code=code("write_report"),
+        figures=later(PLAN.drawn_figures),
+        maps=later(PLAN.viewer_maps),
         settings=SETTINGS,
         patients=list(PLAN.visits.patients),
         scans=later(PLAN.scan_rows),

@@ -5,8 +5,8 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     build_space(
-        images=snakemake.input.images,
-        masks=snakemake.input.masks,
+        images=snakemake.params.images,
+        masks=snakemake.params.masks,
         sessions=snakemake.params.sessions,
         lesions=snakemake.input.lesions,
         contrast=snakemake.params.contrast,

@@ -5,9 +5,9 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     change_connectivity(
-        matrices=snakemake.input.matrices,
-        variances=snakemake.input.variances,
-        networks=snakemake.input.networks,
+        matrices=snakemake.params.matrices,
+        variances=snakemake.params.variances,
+        networks=snakemake.params.networks,
         scans=snakemake.params.scans,
         grades=snakemake.params.grades,
         sessions=snakemake.params.sessions,

@@ -5,11 +5,11 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     change_diffusion(
-        tables=snakemake.input.tables,
-        maps=snakemake.input.maps,
+        tables=snakemake.params.files["tables"],
+        maps=snakemake.params.files["maps"],
         scans=snakemake.params.scans,
         grades=snakemake.params.grades,
-        directions=snakemake.input.directions,
+        directions=snakemake.input.measured,
         repeatability=snakemake.input.repeatability,
         measures=snakemake.params.measures,
         atlases=snakemake.params.atlases,
@@ -17,7 +17,7 @@ with job_log(snakemake.log[0]):
         months=snakemake.params.months,
         confidence=snakemake.params.confidence,
         rescan_cov_percent=snakemake.params.rescan_cov_percent,
-        out_tables=snakemake.output.tables,
-        out_maps=snakemake.output.maps,
+        out_tables=snakemake.params.files["out_tables"],
+        out_maps=snakemake.params.files["out_maps"],
         out_direction=snakemake.output.direction,
     )

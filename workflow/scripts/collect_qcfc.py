@@ -5,8 +5,8 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     collect_qcfc(
-        matrices=snakemake.input.matrices,
-        qualities=snakemake.input.qualities,
+        matrices=snakemake.params.matrices,
+        qualities=snakemake.params.qualities,
         visits=snakemake.params.visits,
         pairs=snakemake.params.pairs,
         atlases=snakemake.params.atlases,

@@ -5,7 +5,7 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     collect_specifications(
-        networks=snakemake.input.networks,
+        networks=snakemake.params.networks,
         visits=snakemake.params.visits,
         pairs=snakemake.params.pairs,
         strategies=snakemake.params.strategies,

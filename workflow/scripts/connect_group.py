@@ -5,7 +5,7 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     connect_group(
-        series=snakemake.input.series,
+        series=snakemake.params.series,
         n_atlases=snakemake.params.n_atlases,
         estimator=snakemake.params.estimator,
         out_matrices=snakemake.output.matrices,

@@ -1,15 +1,11 @@
 from snakemake.script import snakemake
 
-from msimaging.steps.connect_parcels import connect_parcels
+from msimaging.steps.connect_patient import connect_patient
 from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
-    connect_parcels(
-        series=snakemake.input.series,
-        confounds=snakemake.input.confounds,
-        volumes=snakemake.input.volumes,
-        dropped=snakemake.input.dropped,
-        session=snakemake.wildcards.ses,
+    connect_patient(
+        visits=snakemake.params.visits,
         atlases=snakemake.params.atlases,
         own=snakemake.params.own,
         strategies=snakemake.params.strategies,
@@ -17,8 +13,11 @@ with job_log(snakemake.log[0]):
         high_pass=snakemake.params.high_pass,
         low_pass=snakemake.params.low_pass,
         kinds=snakemake.params.kinds,
-        out_denoised=snakemake.output.denoised,
-        out_variances=snakemake.output.variances,
-        out_networks=snakemake.output.networks,
-        out_matrices=snakemake.output.matrices,
+        matching=snakemake.params.matching,
+        min_coverage=snakemake.params.min_coverage,
+        min_minutes=snakemake.params.min_minutes,
+        min_volumes=snakemake.params.min_volumes,
+        seed=snakemake.params.seed,
+        out_dropped=snakemake.output.dropped,
+        out_volumes=snakemake.output.volumes,
     )

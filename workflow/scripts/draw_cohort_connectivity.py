@@ -5,8 +5,8 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     draw_cohort_connectivity(
-        baselines=snakemake.input.baselines,
-        follow_ups=snakemake.input.follow_ups,
+        baselines=snakemake.params.baselines,
+        follow_ups=snakemake.params.follow_ups,
         atlas=snakemake.params.atlas,
         own=snakemake.params.own,
         confidence=snakemake.params.confidence,

@@ -5,8 +5,8 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     join_space(
-        image=snakemake.input.image,
-        mask=snakemake.input.mask,
+        image=snakemake.params.image,
+        mask=snakemake.params.mask,
         template=snakemake.input.template,
         session=snakemake.wildcards.ses,
         seed=snakemake.params.seed,

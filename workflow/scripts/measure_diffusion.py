@@ -1,18 +1,20 @@
 from snakemake.script import snakemake
 
-from msimaging.steps.measure_diffusion import measure_diffusion
+from msimaging.steps.map_visit import map_visit
 from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
-    measure_diffusion(
-        image=snakemake.input.image,
-        bval=snakemake.input.bval,
-        bvec=snakemake.input.bvec,
-        mask=snakemake.input.mask,
-        maps=dict(zip(snakemake.params.measures, snakemake.input.maps, strict=True)),
-        further=dict(zip(snakemake.params.further, snakemake.input.further, strict=True)),
+    map_visit(
+        image=snakemake.params.files["image"],
+        bval=snakemake.params.files["bval"],
+        bvec=snakemake.params.files["bvec"],
+        mask=snakemake.params.files["mask"],
+        tensor=snakemake.input.tensor,
+        maps=snakemake.params.files["measured"],
+        further=snakemake.params.further,
         midpoint=snakemake.input.midpoint,
-        to_template=snakemake.input.to_template,
+        to_template=snakemake.params.files["to_template"],
+        from_template=snakemake.params.files["from_template"],
         session=snakemake.wildcards.ses,
         lesions=snakemake.input.lesions,
         tissue=snakemake.input.tissue,
@@ -21,5 +23,9 @@ with job_log(snakemake.log[0]):
         n_samples=snakemake.params.n_samples,
         seed=snakemake.params.seed,
         settings=snakemake.params.made_by["settings"],
-        out_tables=snakemake.output.tables,
+        resolution=snakemake.params.resolution,
+        out_tables=snakemake.params.files["regions"],
+        out_maps=snakemake.params.files["template_maps"],
+        out_tensor=snakemake.params.files["template_tensor"],
+        out_direction=snakemake.output.direction,
     )

@@ -5,8 +5,8 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     measure_repeatability(
-        diffusion=snakemake.input.diffusion,
-        functional=snakemake.input.functional,
+        diffusion=snakemake.params.regions,
+        functional=snakemake.params.networks,
         diffusion_rows=snakemake.params.diffusion,
         functional_rows=snakemake.params.functional,
         confidence=snakemake.params.confidence,

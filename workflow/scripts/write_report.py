@@ -15,8 +15,8 @@ with job_log(snakemake.log[0]):
         results=snakemake.input.results,
         quality=snakemake.input.quality,
         quality_tests=snakemake.input.quality_tests,
-        figures=list(snakemake.input.get("figures", [])),
-        maps=list(snakemake.input.get("maps", [])),
+        figures=snakemake.params.figures,
+        maps=snakemake.params.maps,
         more=snakemake.params.more,
         out_page=snakemake.output.page,
     )

@@ -18,10 +18,12 @@ from msimaging.settings import validated
 from msimaging.study.integrity import find_damage, mark_for_repair, remember_files
 
 SUB, SES = "sub-01", "ses-a"
-MAP = output("tensor_map", sub=SUB, ses=SES, param="md")
+MAP = output("tensor", sub=SUB, ses=SES)
 SIDECAR = MAP.replace(".nii.gz", ".json")
 SERIES = output("dwi", sub=SUB, ses=SES)
-LONG = output("connectivity", sub=SUB, ses=SES, task="rest", atlas="A" * 80, stat="b" * 60)
+LONG = output("connectivity_change", sub=SUB, pair="aToB", task="rest", atlas="A" * 130)
+CONNECTED = output("bold_volumes", sub=SUB, task="rest")
+MATRIX = output("connectivity", sub=SUB, ses=SES, task="rest", atlas="a", stat="covariance")
 SCAN = "bids/sub-01/ses-a/dwi/x.nii.gz"
 
 
@@ -36,9 +38,10 @@ class Study:
         visit = {"participant_id": SUB, "session_id": SES, "dwi": scan["path"]}
         write_rows(folder / "visits.tsv", VISIT_COLUMNS, [visit])
         self.write(SCAN, "scan", age=1000)
-        for path in (MAP, SERIES, LONG):
+        for path in (MAP, SERIES, LONG, CONNECTED):
             self.made(path)
-        self.write(SIDECAR, "{}")
+        for path in (SIDECAR, MATRIX, MATRIX.replace(".tsv", ".json")):
+            self.write(path, "{}")
         self.plan = Plan.of_study(folder, validated({"bids_dir": "bids"}))
         self.remember()
 
@@ -59,7 +62,7 @@ class Study:
         pieces = [text[i : i + 254] for i in range(0, len(text), 254)]
         folder = self.folder.joinpath(".snakemake/metadata", *[f"@{p}" for p in pieces[:-1]])
         folder.mkdir(parents=True, exist_ok=True)
-        log = "tensor.log" if "tensor" in name else name
+        log = "tensor.log" if "model-tensor" in name else name
         record = {"endtime": (self.folder / name).stat().st_mtime, "log": [log]}
         (folder / pieces[-1]).write_text(json.dumps(record))
 
@@ -101,6 +104,20 @@ def test_an_altered_sidecar_is_made_again_with_its_result(study: Study) -> None:
     assert study.damage() == {MAP: f"{SIDECAR} was altered"}
 
 
+@pytest.mark.parametrize("path", [MATRIX, MATRIX.replace(".tsv", ".json")])
+def test_what_a_patients_job_writes_beside_its_table_is_made_again_with_it(
+    path: str, study: Study
+) -> None:
+    study.write(path, "{", age=10)
+    assert study.damage() == {CONNECTED: f"{path} was altered"}
+    (study.folder / path).unlink()
+    assert study.damage() == {CONNECTED: f"{path} was deleted"}
+    for file in (study.folder / MATRIX).parent.iterdir():
+        file.unlink()
+    (study.folder / MATRIX).parent.rmdir()
+    assert CONNECTED in study.damage()
+
+
 def test_results_of_a_later_job_are_sound(study: Study) -> None:
     study.made(MAP, age=10)
     study.write(SIDECAR, "{  }", age=10)
@@ -108,7 +125,7 @@ def test_results_of_a_later_job_are_sound(study: Study) -> None:
 
 
 def test_a_result_without_a_record_was_left_by_a_killed_run(study: Study) -> None:
-    path = output("tensor", sub=SUB, ses=SES)
+    path = output("dwi_mask", sub=SUB, ses=SES)
     study.write(path)
     assert study.damage() == {path: f"{path} was left by a run that had been killed"}
 
@@ -149,10 +166,16 @@ def marks(study: Study) -> set[str]:
 def test_what_is_damaged_is_marked_by_itself_and_what_is_gone_by_its_neighbour(
     study: Study,
 ) -> None:
-    neighbour = output("tensor", sub=SUB, ses=SES)
+    neighbour = output("dwi_weights", sub=SUB, ses=SES)
     study.made(neighbour)
     study.remember()
     assert marks(study) == set()
     (study.folder / MAP).unlink()
     study.write(SERIES, "cut", age=10)
     assert marks(study) == {neighbour, SERIES}
+
+
+def test_what_is_gone_with_all_that_its_job_made_is_told(study: Study) -> None:
+    (study.folder / SERIES).unlink()
+    assert mark_for_repair(study.folder, find_damage(study.folder, study.plan)) == [SERIES]
+    assert marks(study) == set()

@@ -22,7 +22,9 @@ from msimaging.study.verify import (
 )
 from msimaging.xfms import write_transform
 
-MAP = output("tensor_map", sub="sub-1", ses="ses-a", param="fa")
+MAP = output("tensor", sub="sub-1", ses="ses-a")
+#: Written by the job that writes the map, and named by no rule.
+BESIDE = output("tensor_map", sub="sub-1", ses="ses-a", param="fa")
 REGIONS = output("tensor_regions", sub="sub-1", ses="ses-a", atlas="whitematter")
 RAW = "bids/sub-1/ses-a/dwi/sub-1_ses-a_dwi.nii.gz"
 
@@ -122,9 +124,13 @@ def test_missing_and_stale_results_are_told_apart(study: Path) -> None:
         planned(REGIONS, "measure", "m"),
         planned("gone.tsv", "measure", "m", status="missing", pending=True),
     ]
-    told = {(one.kind, one.path, one.told) for one in _against_plan(study, files)}
+    write_map(study / BESIDE)
+    unnamed = [BESIDE, BESIDE.replace("-fa_", "-md_")]
+    told = {(one.kind, one.path, one.told) for one in _against_plan(study, files, unnamed)}
     assert told == {
         ("stale", MAP, "settings, code or visits changed"),
+        ("stale", BESIDE, "settings, code or visits changed"),
+        ("missing", unnamed[1], "no such file; a run would make it"),
         ("missing", "gone.tsv", "no such file; a run would make it"),
     }
 
