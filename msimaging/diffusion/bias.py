@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import SimpleITK as sitk  # the name its own manual uses
 from numpy.typing import NDArray
@@ -51,14 +54,25 @@ def estimate_bias_field(
     image = _as_image(np.maximum(mean_b0, 0).astype(np.float32), affine)
     tissue = _as_image(inside.astype(np.uint8), affine)
     shrink = [max(1, round(_COARSE_ZOOM / zoom)) for zoom in image.GetSpacing()]
-    correction = sitk.N4BiasFieldCorrectionImageFilter()
-    correction.SetNumberOfThreads(1)
-    correction.SetMaximumNumberOfIterations(_ITERATIONS)
-    correction.SetNumberOfControlPoints(_control_points(image))
-    correction.Execute(sitk.Shrink(image, shrink), sitk.Shrink(tissue, shrink))
-    log_field = sitk.GetArrayFromImage(correction.GetLogBiasFieldAsImage(image)).T
+    with _one_thread():
+        correction = sitk.N4BiasFieldCorrectionImageFilter()
+        correction.SetMaximumNumberOfIterations(_ITERATIONS)
+        correction.SetNumberOfControlPoints(_control_points(image))
+        correction.Execute(sitk.Shrink(image, shrink), sitk.Shrink(tissue, shrink))
+        log_field = sitk.GetArrayFromImage(correction.GetLogBiasFieldAsImage(image)).T
     field = np.asarray(log_field, dtype=np.float64)
     return np.ascontiguousarray(np.exp(field - field[inside].mean()))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Hold ITK to one thread: N4's spline fit ignores the filter's own number, and sums anew."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def correct_bias(data: NDArray[np.floating], field: Array) -> NDArray[np.float32]:

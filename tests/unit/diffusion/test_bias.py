@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from scipy import ndimage
 
 from msimaging.diffusion.bias import correct_bias, estimate_bias_field
@@ -48,10 +49,16 @@ def test_all_volumes_are_divided_alike_and_ratios_stay():
     np.testing.assert_array_equal(series, before)
 
 
-def test_same_bytes_twice():
+def test_bytes_do_not_depend_on_threads():
     image, _, mask, _ = biased_head()
-    one, two = (estimate_bias_field(image, mask, affine=AFFINE) for _ in range(2))
-    assert one.tobytes() == two.tobytes()
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    fields = []
+    for n_threads in (1, 2, 3):
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
+        fields.append(estimate_bias_field(image, mask, affine=AFFINE).tobytes())
+        assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == n_threads
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+    assert fields[0] == fields[1] == fields[2]
 
 
 def test_faults_are_told():
