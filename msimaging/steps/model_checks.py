@@ -114,6 +114,25 @@ class _Checker:
                 if fault:
                     yield _fault(f"models.{name}.{key}: {fault}", column, self._columns)
 
+        if "motion" in model.get("covariates", ()):
+            yield from self._motion(name, model)
+
+    def _motion(self, name: str, model: Mapping[str, Any]) -> Iterator[Finding]:
+        """Warn of a covariate that nothing measures: motion within raw diffusion series."""
+        measures = [model["outcome"], model.get("with", "")]
+        imaging = [each for each in measures if each in IMAGING_MEASURES]
+        known = self._settings["diffusion"]["motion"] or self._settings["derivatives"]
+        if imaging[:1] in ([], ["fisherz"]) or known or not self._scanned:
+            return
+        yield Finding(
+            severity="warning",
+            where=_WHERE,
+            rule=f"models.{name}: motion is a covariate where it is measured",
+            found="diffusion.motion is off, so that raw diffusion series have none",
+            remedy="Switch on diffusion.motion, or leave the covariate out: the model is not "
+            "tested otherwise.",
+        )
+
     def _column_fault(self, column: str) -> str:
         if column == "arm":
             return "" if self._trial["arm"] else "trial.arm must name the column of arms"

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COHORT = Path("derivatives") / "msimaging" / "cohort"
 COARSE: dict[str, dict[str, Any]] = {
     "spatial": {"working_resolution": 8, "map_resolution": 8},
-    "diffusion": {"bootstrap_samples": 50},
+    "diffusion": {"bootstrap_samples": 50, "motion": True},
     "functional": {"min_minutes": 1, "min_volumes": 20, "strategies": ["simple", "acompcor"]},
     "figures": {"formats": ["png"]},
 }

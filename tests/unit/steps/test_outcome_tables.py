@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from msimaging.bids.clinical import find_tables, nominal_months
-from msimaging.bids.visits import read_visits
+from msimaging.bids.visits import Visits, read_visits
 from msimaging.phantom.clinical import simulate_clinical
 from msimaging.settings import validated
 from msimaging.steps.model_checks import check_models
@@ -238,6 +239,24 @@ def test_a_model_that_cannot_be_is_told_before_computing(
     findings = check_models(wanted, clinical, visits)
     assert any(told in str(finding) for finding in findings), findings
     assert all("models.wrong" in str(finding) for finding in findings)
+
+
+def test_a_covariate_that_nothing_measures_is_warned_of(trial: tuple[Path, dict]) -> None:
+    root, settings = trial
+    model = {"kind": "association", "outcome": "rd", "with": "t25fw", "covariates": ["motion"]}
+    visits = read_visits(root / "study" / "visits.tsv")
+    scanned = Visits(rows=tuple(replace(visit, dwi="dwi.nii.gz") for visit in visits.rows))
+
+    def told(**diffusion: bool) -> list[tuple[str, str]]:
+        own = {"models": {"walking": model}, "diffusion": diffusion}
+        wanted = validated(settings | own)
+        clinical = read_clinical(root / "bids", find_tables(root / "bids"), visits, wanted)
+        return [(f.severity, f.found) for f in check_models(wanted, clinical, scanned)]
+
+    ((severity, found),) = told()
+    assert severity == "warning"
+    assert found.startswith("diffusion.motion is off")
+    assert told(motion=True) == []
 
 
 def test_months_are_read_from_names_only_where_they_tell_them() -> None:
