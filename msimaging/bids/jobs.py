@@ -108,6 +108,7 @@ STEPS = (
     Step("draw_trial", None, ("figure",), "trial_figure", lambda plan: plan.trial.figures),
     Step("draw_responders", None, ("model",), "responders_figure", _counted),
     Step("collect_quality", None, (), "quality"),
+    Step("draw_cohort_maps", "dwi", ("param",), "glass_change_figure", lambda p: p.pairs("dwi")),
     Step("draw_detection", "dwi", (), "detection_figure", lambda plan: plan.pairs("dwi")),
     Step("describe_dataset", None, (), "dataset_description"),
     Step("write_ledger", None, (), "ledger"),

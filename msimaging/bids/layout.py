@@ -161,6 +161,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "region_slopes_figure": "figures/param-{param}_atlas-{atlas}_desc-slopes_regions.{ext}",
         "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
         "agreement_figure": "figures/param-{param}_atlas-{atlas}_desc-agreement_regions.{ext}",
+        "glass_change_figure": "figures/param-{param}_desc-glass_maps.{ext}",
         "network_blocks_figure": "figures/atlas-{atlas}_desc-blocks_connectivity.{ext}",
         "glass_connectome_figure": "figures/atlas-{atlas}_desc-glass_connectivity.{ext}",
         # looked at on a screen only, by raters

@@ -244,11 +244,22 @@ class Plan(Selection):
                 found += self.formats("agreement_figure", atlas=atlas, param=param)
         if self.pairs("dwi"):
             found += self.formats("detection_figure")
+            for param in self.settings["figures"]["measures"]:
+                found += self.formats("glass_change_figure", param=param)
         for atlas in self.functional_atlases if self.pairs("bold") else ():
             found += self.formats("cohort_connectivity_figure", atlas=atlas)
             found += self.formats("network_blocks_figure", atlas=atlas)
             found += self.formats("glass_connectome_figure", atlas=atlas)
         return found
+
+    def of_first_pair(self, modality: Modality, key: str, **wildcards: str) -> list[str]:
+        """Return one output of every patient for the visits of the study's first pair."""
+        pairs = self.pairs(modality)
+        return [
+            output(key, sub=pair.participant_id, pair=pair.name, **wildcards)
+            for pair in pairs
+            if pair.name == pairs[0].name
+        ]
 
     def lesion_changes(self) -> list[str]:
         """Return the table of lesions of every pair whose patient has masks."""

@@ -117,6 +117,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "draw_responders": Cost(mb=400, seconds=20),
         "draw_detection": Cost(mb=300, mb_per_scan=0.0, seconds=5),
         "draw_regions": Cost(mb=310, mb_per_scan=0.5, seconds=14),
+        "draw_cohort_maps": Cost(mb=500, mb_per_scan=0.1, seconds=12),
         "draw_cohort_connectivity": Cost(mb=320, mb_per_scan=0.5, seconds=10),
         "draw_patient_dwi": Cost(mb=400, mb_per_samples=5, seconds=5, seconds_per_scan=10),
         "draw_patient_bold": Cost(

@@ -10,7 +10,10 @@ from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
+from msimaging.figures.maps import scale_exponent
 from msimaging.figures.style import DEFAULT_STYLE, FigureStyle, new_figure, styled
+
+_HEIGHT_MM = 48.0
 
 
 def _plotting() -> ModuleType:
@@ -54,21 +57,32 @@ def draw_glass_change(
     Figure
         Two columns wide. Left is on the left.
     """
-    figure = new_figure(style.double_width_mm, 60, layout=None)
-    _plotting().plot_glass_brain(
-        Nifti1Image(np.nan_to_num(change).astype(np.float32), affine),
-        threshold=threshold,
-        vmin=-limit,
-        vmax=limit,
+    values = np.nan_to_num(change)
+    shown = np.where(np.abs(values) > threshold, values, 0)
+    exponent = scale_exponent(limit)
+    shown, bound = shown / 10.0**exponent, limit / 10.0**exponent
+    figure = new_figure(style.double_width_mm, _HEIGHT_MM, layout=None)
+    display = _plotting().plot_glass_brain(
+        # nilearn warns of a map in which nothing is to be seen
+        Nifti1Image(shown.astype(np.float32), affine) if shown.any() else None,
+        # without one nilearn paints what did not change
+        threshold=max(threshold / 10.0**exponent, 1e-9),
+        vmin=-bound,
+        vmax=bound,
         plot_abs=False,
+        annotate=False,
         cmap=style.diverging_map,
-        colorbar=True,
+        colorbar=bool(shown.any()),
         symmetric_cbar=True,
+        cbar_tick_format="%.3g",
         display_mode="lyrz",
         figure=figure,
         axes=(0, 0, 1, 0.94),
     )
-    figure.text(0.01, 0.99, f"change of {label} [{units}]" if units else label, va="top")
+    display.annotate(size=style.font_size)
+    factor = f"1e{exponent} " if exponent else ""
+    unit = f" [{factor}{units}]" if factor or units else ""
+    figure.text(0.01, 0.99, f"change of {label}{unit}", va="top")
     return figure
 
 
@@ -107,10 +121,10 @@ def draw_glass_connectome(
     Figure
         Two columns wide. Left is on the left.
     """
-    figure = new_figure(style.double_width_mm, 60, layout=None)
+    figure = new_figure(style.double_width_mm, _HEIGHT_MM, layout=None)
     edges = np.where(shown & np.isfinite(difference), difference, 0.0)
     np.fill_diagonal(edges, 0.0)
-    _plotting().plot_connectome(
+    display = _plotting().plot_connectome(
         edges,
         coordinates,
         node_size=4,
@@ -120,11 +134,13 @@ def draw_glass_connectome(
         edge_vmax=limit,
         edge_kwargs={"linewidth": 0.8},
         display_mode="lyrz",
+        annotate=False,
         # nilearn has no colours to explain where nothing is drawn
         colorbar=bool(edges.any()),
         figure=figure,
         axes=(0, 0, 1, 0.94),
     )
+    display.annotate(size=style.font_size)
     figure.text(0.01, 0.99, f"change of connectivity [{units}]", va="top")
     return figure
 
@@ -142,10 +158,11 @@ def caption_glass_change(*, limit: float, threshold: float, label: str, units: s
     str
         Plain text.
     """
+    hidden = f", smaller than {threshold:g} not shown" if threshold else ""
     return (
         f"Change of {label} (follow-up minus baseline) through a glass brain; colours "
         f"±{limit:g} {units}".rstrip()
-        + f", smaller than {threshold:g} not shown."
+        + f"{hidden}."
     )
 
 

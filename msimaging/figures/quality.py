@@ -347,13 +347,19 @@ def _strip(axes: Axes, rows: pd.DataFrame, limit: float | None, style: FigureSty
             "patient": rows["participant_id"],
         }
     ).sort_values("x")
-    for _, patient in places.groupby("patient", sort=False):
-        axes.plot(patient["x"], patient["y"], color=PALE, lw=0.8, zorder=1)
+    # one line with gaps between the patients: hundreds of lines make a page slow
+    gap = pd.DataFrame({"x": [np.nan], "y": [np.nan]})
+    parts = [part for _, rows in places.groupby("patient", sort=False) for part in (rows, gap)]
+    joined = pd.concat(parts, ignore_index=True)
+    axes.plot(joined["x"], joined["y"], color=PALE, lw=0.8, zorder=1, gid="visits")
     _strip_dots(axes, rows, places.reindex(rows.index), sessions, style)
     if limit is not None:
         axes.axhline(limit, color="k", lw=0.7, ls="--", gid="limit")
     axes.set_xticks(range(len(sessions)), sessions)
     axes.set_xlim(-0.4, len(sessions) - 0.6)
+    if rows["value"].min() == rows["value"].max() >= 0:
+        # one value in all scans: an axis from 0, not a magnified nothing
+        axes.set_ylim(0, 2 * rows["value"].max() or 1)
 
 
 def _strip_dots(

@@ -35,8 +35,8 @@ BLIND_PAGES = {
 MOST_ROWS = 3000
 SHARED_COLUMNS = ("baseline", "follow_up", "modality", "atlas", "measure")
 CHANGE_COLUMNS = (
-    *("baseline", "follow_up", "modality", "atlas", "label", "measure", "baseline_value"),
-    *("follow_up_value", "change", "percent_change", "ci_low", "ci_high", "sdc", "verdict"),
+    *("label", "measure", "verdict", "change", "percent_change", "ci_low", "ci_high", "sdc"),
+    *("baseline_value", "follow_up_value", "baseline", "follow_up", "modality", "atlas"),
 )
 
 
@@ -118,7 +118,7 @@ def change_table(changes: pd.DataFrame) -> TableContent:
     """
     told = changes.assign(verdict=verdicts(changes))
     kept = [name for name in CHANGE_COLUMNS if name in told.columns]
-    same = [name for name in kept[:-1] if _says_the_same(told[name]) and name in SHARED_COLUMNS]
+    same = [name for name in SHARED_COLUMNS if name in kept and _says_the_same(told[name])]
     facts = "; ".join(f"{name.replace('_', ' ')}: {told[name].iloc[0]}" for name in same)
     return TableContent(
         title="Changes of regions and networks",

@@ -24,6 +24,25 @@ _MORE = {
     "model_tests": "Labelled alternatives to the tests above",
     "next_trial": "The next trial",
 }
+#: What a figure is called, by its entity ``stat`` or ``desc`` and its suffix.
+_KINDS = {
+    ("", "maps"): "Tensor maps",
+    ("change", "maps"): "Change maps",
+    ("glass", "maps"): "Mean change in a glass brain",
+    ("", "connectivity"): "Connectivity",
+    ("mean", "connectivity"): "Mean connectivity",
+    ("blocks", "connectivity"): "Change within and between networks",
+    ("glass", "connectivity"): "Changed edges in a glass brain",
+    ("slopes", "regions"): "Courses of single patients",
+    ("forest", "regions"): "Mean change of regions",
+    ("agreement", "regions"): "Agreement of the visits",
+    ("detection", "rates"): "Detection of planted change by the method",
+    ("swimmers", "trial"): "Disability and treatments",
+    ("courses", "trial"): "Time courses of outcomes",
+    ("power", "trial"): "Power of the next trial",
+    ("specifications", "trial"): "Specification curve",
+    ("", "responders"): "Responders",
+}
 
 
 def cohort_sections(
@@ -60,11 +79,11 @@ def cohort_sections(
     )
     return (
         SectionContent(title="Flow of patients", figures=(diagram,)),
+        SectionContent(title="Figures", figures=tuple(shown_figure(path) for path in figures)),
         *model_sections(tables["results"], notes),
         *_further_tables(more),
         comparison_section(tables["quality_tests"]),
         comparability_section(tables["changes"], tables["ledger"]),
-        SectionContent(title="Figures", figures=tuple(shown_figure(path) for path in figures)),
     )
 
 
@@ -160,8 +179,16 @@ def figure_title(path: str) -> str:
     Returns
     -------
     str
-        ``change aToB maps``.
+        ``Change maps, a to B``.
     """
-    stem = Path(path).stem
-    words = [part.split("-", 1)[-1] for part in stem.split("_") if not part.startswith("sub-")]
-    return " ".join(words)
+    *entities, kind = Path(path).stem.split("_")
+    known = dict(part.split("-", 1) for part in entities)
+    name = known.pop("desc", "")
+    start, to, end = name.partition("To")
+    what = _KINDS.get((known.pop("stat", "") or name, kind)) or _KINDS.get(("", kind))
+    words = [what or f"{name} {kind}", known.get("param", "").upper(), known.get("atlas", "")]
+    if to:
+        words.append(f"{start} to {end[:1].lower()}{end[1:]}")
+    if kind == "responders":
+        words.append(name)
+    return ", ".join(word for word in words if word)

@@ -63,14 +63,11 @@ def scan_contents(
         Scans in the order of the study, or of their codes.
     """
     found = []
+    numbers = dict(list(quality.groupby(["participant_id", "session_id", "modality"], sort=False)))
     for scan in scans:
         key = (scan["participant_id"], scan["session_id"], scan["modality"])
         code = blind_code(*key, seed=seed)
-        own = quality[
-            (quality["participant_id"] == key[0])
-            & (quality["session_id"] == key[1])
-            & (quality["modality"] == key[2])
-        ]
+        own = numbers.get(key, quality.iloc[:0])
         found.append(
             ScanContent(
                 participant_id=code if blind else key[0],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -21,6 +23,13 @@ FLAGS = [
 #: Address of an outside thing that a browser would fetch; those of XML names are never fetched.
 OUTSIDE = re.compile(r"""(?:src|href|url\()\s*[=(]?\s*["']?(?:https?:)?//""")
 IDENTIFYING = ("PatientName", "BirthDate", "InstitutionName", "DeviceSerialNumber")
+#: What a careless conversion leaves in sidecars.
+LEFT_IN_SIDECARS = {
+    "PatientName": "Doe^Jane",
+    "PatientBirthDate": "31JAN1970",
+    "InstitutionName": "Hospital of Nowhere",
+    "DeviceSerialNumber": "SN-4711-0815",
+}
 
 # what a rater does: the first scan is left out, and the file is saved
 RATE = """<script>
@@ -89,6 +98,28 @@ def identifying_words(root: Path) -> list[str]:
         for word in IDENTIFYING
         if word in path.read_text(encoding="utf-8")
     ]
+
+
+def leave_in_sidecars(bids: Path) -> None:
+    """Write fields that identify a person, a place and a machine into every sidecar of a scan."""
+    for path in bids.glob("sub-*/**/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | LEFT_IN_SIDECARS))
+
+
+def left_in_files(study: Path) -> list[str]:
+    """Return the files of a study, records and logs too, that carry on what was left there."""
+    values = [value.encode() for value in LEFT_IN_SIDECARS.values()]
+    files = [path for path in study.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+    return [
+        str(path.relative_to(study))
+        for path in files
+        if any(value in _content(path) for value in values)
+    ]
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def seconds_to_show(open_page: Callable[[Path], tuple[str, list[str]]], path: Path) -> float:

@@ -115,6 +115,7 @@ def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[
         "change_diffusion": pairs,
         "draw_regions": drawn if pairs else 0,
         "draw_detection": 1 if pairs else 0,
+        "draw_cohort_maps": 2 if pairs else 0,
     }
 
 

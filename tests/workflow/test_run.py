@@ -79,6 +79,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bold_voxel_size=6.0,
         n_volumes=40,
     )
+    report_pages.leave_in_sidecars(bids)
     return bids
 
 
@@ -182,6 +183,7 @@ def test_the_report_is_whole_small_and_keeps_to_itself(study: Path) -> None:
     assert report_pages.broken_links(report) == []
     assert report_pages.outside_addresses(report) == []
     assert report_pages.identifying_words(study / DERIVATIVES) == []
+    assert report_pages.left_in_files(study) == []
     pages = list(report.glob("*.html"))
     names = {path.name for path in pages}
     assert {"index.html", "quality.html", "methods.html", "ledger.html"} <= names
@@ -462,7 +464,7 @@ def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
         **dict.fromkeys(of_its_visits, 3),
         **dict.fromkeys(of_its_pairs, 2),
         **dict.fromkeys((*of_the_cohort, *of_the_report), 1),
-        "draw_regions": 2,
+        **dict.fromkeys(("draw_regions", "draw_cohort_maps"), 2),
     }
     others = {p: t for p, t in before.items() if "/sub-02" in p and "tangent" not in p}
     assert len(others) > 50

@@ -90,6 +90,36 @@ rule draw_regions:
         "../scripts/draw_regions.py"
 
 
+rule draw_cohort_maps:
+    input:
+        compared=later(PLAN.of_first_pair, "dwi", "direction_change"),
+    output:
+        figures=drawn(
+            "glass_change_figure",
+            "Cohort",
+            {"figure": "{param} change, glass brain"},
+            caption="figures",
+        ),
+    log:
+        log("draw_cohort_maps", "param"),
+    benchmark:
+        benchmark("draw_cohort_maps", "param")
+    threads: 1
+    resources:
+        mem_mb=memory("draw_cohort_maps", "dwi"),
+        runtime=minutes("draw_cohort_maps", "dwi"),
+    params:
+        code=code("draw_cohort_maps"),
+        changes=lambda wildcards: PLAN.of_first_pair(
+            "dwi", "tensor_map_change", param=wildcards.param
+        ),
+        measure=lambda wildcards: wildcards.param,
+        confidence=SETTINGS["statistics"]["confidence"],
+        style=FIGURE_STYLE,
+    script:
+        "../scripts/draw_cohort_maps.py"
+
+
 rule draw_detection:
     output:
         figures=drawn(

@@ -102,7 +102,7 @@ def test_verdicts_are_told_in_words(content):
 def test_what_every_row_shares_goes_into_the_caption(content):
     table = change_table(content.patients[0].changes)
     assert table.caption == "Of all rows: modality: dwi; atlas: whitematter; measure: rd."
-    assert list(table.table.columns) == ["label", "baseline_value", "change", "verdict"]
+    assert list(table.table.columns) == ["label", "verdict", "change", "baseline_value"]
 
 
 def test_patient_ids_in_tables_lead_to_their_pages(content):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
-from msimaging.steps.report_cohort import model_sections
+from msimaging.steps.report_cohort import figure_title, model_sections
 
 
 def _rows(model: str, family: str, **more: object) -> list[dict[str, object]]:
@@ -37,3 +38,18 @@ def test_every_model_and_family_has_its_table_and_its_warnings() -> None:
     # what says the same in every row stands in the caption, not in a column
     assert not {"measure", "flags", "test"} & set(table.table.columns)
     assert "flags: uncontrolled" in table.caption
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("sub-01_desc-baselineToMonth06_maps.png", "Tensor maps, baseline to month06"),
+        ("sub-01_stat-change_desc-baselineToMonth06_maps", "Change maps, baseline to month06"),
+        ("sub-01_atlas-mine_desc-aToB_connectivity.png", "Connectivity, mine, a to b"),
+        ("param-rd_atlas-mine_desc-forest_regions.svg", "Mean change of regions, RD, mine"),
+        ("desc-walking_responders.png", "Responders, walking"),
+        ("desc-power_trial.png", "Power of the next trial"),
+    ],
+)
+def test_figures_are_titled_in_words(name: str, title: str) -> None:
+    assert figure_title(f"figures/{name}") == title
