@@ -89,7 +89,11 @@ def validated(settings: Mapping[str, Any], *, where: str = "config.yaml") -> dic
     ]
     if not findings:
         _name_strategies(complete, settings)
-        findings = [*_unknown_atlases(complete, where), *_faulty_strategies(complete, where)]
+        findings = [
+            *_unknown_atlases(complete, where),
+            *_faulty_strategies(complete, where),
+            *_faulty_seeds(complete, where),
+        ]
     if findings:
         raise ConfigError(findings)
     return complete
@@ -176,6 +180,19 @@ def _faulty_strategies(settings: Mapping[str, Any], where: str) -> Iterable[Find
         if name in {built_in.replace("+", "") for built_in in BUILT_IN_STRATEGIES}:
             rule = "functional.own_strategies must have names of their own"
             yield _fault(where, rule, repr(name), remedy="Give it another name.")
+
+
+def _faulty_seeds(settings: Mapping[str, Any], where: str) -> Iterable[Finding]:
+    seeds = settings["functional"]["seeds"]
+    known = [*BUILT_IN_ATLASES, *settings["atlases"]["files"]]
+    names = [seed["name"] for seed in seeds]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        rule = "functional.seeds must have names of their own"
+        yield _fault(where, rule, repr(name), remedy="Rename one of them.")
+    for seed in seeds:
+        if seed.get("atlas", known[0]) not in known:
+            rule = "functional.seeds must name known atlases"
+            yield _fault(where, rule, repr(seed["atlas"]), remedy=_nearest(seed["atlas"], known))
 
 
 def _fault(where: str, rule: str, found: str, *, remedy: str = "Correct the settings.") -> Finding:

@@ -79,10 +79,12 @@ STEPS = (
     Step("extract_parcels", "bold", _VISIT, "bold_confounds"),
     Step("connect_parcels", "bold", _PATIENT, "bold_volumes"),
     Step("map_bold", "bold", _VISIT, "bold_reho", lambda plan: plan.voxel_maps()),
+    Step("map_seeds", "bold", _VISIT, "seed_map", lambda plan: plan.seed_results()),
     Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
     Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
+    Step("change_seeds", "bold", _PAIR, "seed_change", lambda plan: plan.seed_results()),
     Step("draw_patient_bold", "bold", _PATIENT, "patient_pictures"),
     Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
     Step("measure_repeatability", None, (), "repeatability", lambda plan: plan.repeatability()),
@@ -223,6 +225,7 @@ def _outputs(plan: Plan, step: Step, case: Mapping[str, str]) -> Iterator[str]:
         "part": "results",
         "modality": step.modality or "",
         "stat": next(iter(plan.stats(tangent=False)), ""),
+        "seed": plan.seeds[0]["name"] if plan.seeds else "",
         **case,
     }
     path = _filled(output(step.output), fixed)

@@ -88,6 +88,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "bold_alff": f"{_FUNC}_stat-alff_boldmap.nii.gz",
         "bold_falff": f"{_FUNC}_stat-falff_boldmap.nii.gz",
         "bold_reho": f"{_FUNC}_stat-reho_boldmap.nii.gz",
+        "seed_map": f"{_FUNC}_space-{TEMPLATE}_label-{{seed}}_stat-fisherz_boldmap.nii.gz",
         "bold_tsnr": f"{_FUNC}_stat-tsnr_boldmap.nii.gz",
         "time_series": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_timeseries.tsv",
         "denoised": (
@@ -124,6 +125,10 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "connectivity_change_error": (
             f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}"
             "_stat-changestandarderror_desc-{pair}_relmat.tsv"
+        ),
+        "seed_change": (
+            f"{_PATIENT_FUNC}_space-{TEMPLATE}_label-{{seed}}_stat-change_desc-{{pair}}"
+            "_boldmap.nii.gz"
         ),
         "network_change": (
             f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-change_desc-{{pair}}_stats.tsv"

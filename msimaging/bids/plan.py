@@ -31,6 +31,8 @@ SCAN_PICTURES: Mapping[Modality, tuple[str, ...]] = {
 COMPARISON_VIEWS = ("baseline", "followup", "difference")
 #: A tangent-space reference needs at least this many visits.
 SMALLEST_GROUP = 2
+#: Radius of a seed that names none (mm).
+SEED_RADIUS = 6.0
 TENSOR_MEASURES = ("fa", "md", "ad", "rd")
 TENSOR_PARAMS = (*TENSOR_MEASURES, "s0", "residual")
 
@@ -199,6 +201,32 @@ class Plan(Selection):
             return []
         task = self.settings["functional"]["task"]
         return self.of_all_visits("bold", "bold_reho", task=task)
+
+    @property
+    def seeds(self) -> list[dict[str, Any]]:
+        """Return the seeds whose connectivity is mapped, complete."""
+        return [
+            seed if "atlas" in seed else {"radius": SEED_RADIUS, **seed}
+            for seed in self.settings["functional"]["seeds"]
+        ]
+
+    def by_seed(self, key: str, **wildcards: str) -> list[str]:
+        """Return one output of every seed, with its other wildcards."""
+        task = self.settings["functional"]["task"]
+        return [output(key, task=task, seed=seed["name"], **wildcards) for seed in self.seeds]
+
+    def seed_results(self) -> list[str]:
+        """Return a map of every run and the change of every pair, nothing without seeds."""
+        if not self.seeds or not self.functional_atlases:
+            return []
+        first = {
+            "task": self.settings["functional"]["task"],
+            "seed": self.seeds[0]["name"],
+        }
+        return [
+            *self.of_all_visits("bold", "seed_map", **first),
+            *self.of_all_pairs("bold", "seed_change", **first),
+        ]
 
     def qcfc(self) -> list[str]:
         """Return the table of motion in connectivity, nothing without correlations."""
@@ -372,6 +400,7 @@ class Plan(Selection):
             *self.group_matrices()[:1],
             *self.qcfc(),
             *self.voxel_maps(),
+            *self.seed_results(),
             *self.drawn("dwi"),
             *self.drawn("bold"),
             *self.drawn_for_cohort(),

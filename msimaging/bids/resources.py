@@ -98,6 +98,8 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "adopt_space": Cost(mb=500, seconds=10),
         "extract_parcels": Cost(mb=450, mb_per_samples=17, seconds=8, seconds_per_samples=0.5),
         "map_bold": Cost(mb=500, mb_per_samples=60, seconds=20, seconds_per_samples=5),
+        "map_seeds": Cost(mb=500, mb_per_samples=30, seconds=20, seconds_per_samples=5),
+        "change_seeds": Cost(mb=300, seconds=5),
         "connect_parcels": Cost(mb=300, seconds=10, seconds_per_scan=4),
         "connect_group": Cost(mb=250, mb_per_scan=3, seconds=6, seconds_per_scan=0.5),
         "change_connectivity": Cost(mb=210, seconds=5),

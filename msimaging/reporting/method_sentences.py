@@ -178,6 +178,12 @@ SENTENCES = {
         "Fisher z-transformed for comparison.",
         "abraham2014",
     ),
+    "map_seeds": _sentence(
+        2,
+        "seed maps",
+        "Cleaned signals of {seeds} were correlated with those of every voxel and Fisher's z "
+        "carried to the template in one resampling.",
+    ),
     "connect_group": _sentence(
         2,
         "tangent-space connectivity",

@@ -19,15 +19,14 @@ from msimaging.functional.strategies import Strategy, select_confounds, strategy
 from msimaging.functional.uncertainty import xdf_variance
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.changes import TOO_LITTLE_DATA
-from msimaging.steps.equalise_visits import USED
 from msimaging.steps.parcel_tables import (
-    component_masks,
     read_time_series,
     write_matrix,
     write_time_series,
 )
 from msimaging.steps.records import describe, report
-from msimaging.tables import read_json, read_table, sidecar_of, write_table
+from msimaging.steps.run_parts import RunParts
+from msimaging.tables import read_json, sidecar_of, write_table
 
 NETWORK_COLUMNS: Mapping[str, str] = {
     "label": "The two networks.",
@@ -120,7 +119,7 @@ def connect_parcels(
     out_matrices : sequence of str
         All kinds of the first atlas, then of the next; then the next strategy.
     """
-    parts = _RunParts.read(confounds, volumes, dropped, session)
+    parts = RunParts.read(confounds, volumes, dropped, session)
     runs = (
         _cleaned_run(
             path,
@@ -148,64 +147,9 @@ def connect_parcels(
             _write_matrix(out_matrices[index * len(kinds) + place], run, kind, estimator)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RunParts:
-    """What all atlases and strategies of a visit share.
-
-    Attributes
-    ----------
-    confounds : DataFrame
-    components : dict
-        What the JSON of the confounds tells of each CompCor component.
-    fates : DataFrame
-        Each volume of this visit under each strategy.
-    dropped : DataFrame
-        What of the patient's visits is not used.
-    session : str
-    sources : tuple of str
-    """
-
-    confounds: pd.DataFrame
-    components: dict[str, Any]
-    fates: pd.DataFrame
-    dropped: pd.DataFrame
-    session: str
-    sources: tuple[str, ...]
-
-    @classmethod
-    def read(cls, confounds: str, volumes: str, dropped: str, session: str) -> _RunParts:
-        """Read the tables of one visit."""
-        fates = read_table(volumes)
-        return cls(
-            confounds=read_table(confounds),
-            components=component_masks(confounds),
-            fates=fates[fates["session_id"] == session],
-            dropped=read_table(dropped),
-            session=session,
-            sources=(confounds, volumes, dropped),
-        )
-
-    def excluded(self, strategy: str) -> str:
-        """Return why the run is left out of statistics, empty where it is not."""
-        rows = self.dropped
-        mine = (rows["strategy"] == strategy) & (rows["session_id"] == self.session)
-        return "; ".join(rows.loc[mine & (rows["what"] == "run"), "reason"])
-
-    def thin_parcels(self, strategy: str, atlas: str) -> set[str]:
-        """Return the parcels that some visit of the patient does not cover."""
-        rows = self.dropped
-        mine = (rows["strategy"] == strategy) & (rows["atlas"] == atlas)
-        return {str(label) for label in rows.loc[mine & (rows["what"] == "parcel"), "label"]}
-
-    def used(self, strategy: str) -> NDArray[np.int64]:
-        """Return the positions of the volumes that are used."""
-        chosen = self.fates[strategy] == USED
-        return self.fates.loc[chosen, "volume"].to_numpy(dtype=np.int64)
-
-
 def _cleaned_run(
     path: str,
-    parts: _RunParts,
+    parts: RunParts,
     *,
     atlas: str,
     networks: list[str | None],

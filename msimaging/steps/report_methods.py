@@ -75,6 +75,7 @@ _WAYS_IN = frozenset(
     {
         "import_dwi",
         "import_bold",
+        "map_seeds",
         "adopt_bold_space",
         "join_dwi_space",
         "split_tissue",
@@ -146,6 +147,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "kinds": ", ".join(f"{k} ({e} covariance)" for k, e in functional["kinds"].items())
         },
         "connect_group": {},
+        "map_seeds": {"seeds": ", ".join(seed["name"] for seed in functional["seeds"])},
         "build_dwi_space": resolution,
         "build_bold_space": resolution,
         "adopt_bold_space": {},

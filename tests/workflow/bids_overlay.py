@@ -43,7 +43,7 @@ def write_overlay(path: Path) -> Path:
     tables = ["relmat", "timeseries", "stats"]
     _add(rules, "func_volumetric", tables, [".tsv", ".json"], _TABLE)
     _add(rules, "func_volumetric", ["boldref"], [".nii.gz", ".json"], {})
-    statistic = {"statistic": "required"}
+    statistic = {"statistic": "required", "label": "optional"}
     _add(rules, "func_volumetric", ["boldmap"], [".nii.gz", ".json"], statistic)
     path.write_text(json.dumps(schema))
     return path

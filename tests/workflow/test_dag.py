@@ -146,7 +146,11 @@ def both(study: Path, *, months: tuple[int, ...] = (0, 6), **settings: object) -
 def test_further_models_and_maps_come_when_asked_for_and_strategies_add_no_job(
     tmp_path: Path,
 ) -> None:
-    functional = {"voxel_maps": True, "strategies": ["simple", "acompcor+gsr"]}
+    functional: dict[str, object] = {"voxel_maps": True, "strategies": ["simple", "acompcor+gsr"]}
+    functional["seeds"] = [
+        {"name": "PCC", "coordinates": [0, -52, 18]},
+        {"name": "Node", "atlas": "dosenbach160", "label": "vmPFC 1"},
+    ]
     diffusion = {"free_water": "auto", "kurtosis": True}
     table = both(tmp_path, functional=functional, diffusion=diffusion)
     for scan in table.scans:
@@ -155,6 +159,7 @@ def test_further_models_and_maps_come_when_asked_for_and_strategies_add_no_job(
             scan["shells"] = "0;700;1500" if "sub-01" in scan["path"] else "0;700;2500"
     sizes = {"visits": 4, "patients": 2, "pairs": 2}
     further = {"map_bold": 4, "fit_free_water": 2, "fit_kurtosis": 4}
+    further |= {"map_seeds": 4, "change_seeds": 2}
     found = job_counts(table.write())
     assert found == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes), **further)
 

@@ -222,6 +222,41 @@ rule map_bold:
         "../scripts/map_bold.py"
 
 
+rule map_seeds:
+    input:
+        image=output("bold", task=TASK),
+        mask=output("bold_mask", task=TASK),
+        confounds=rules.extract_parcels.output.confounds,
+        dropped=rules.connect_parcels.output.dropped,
+        volumes=rules.connect_parcels.output.volumes,
+        midpoint=pose("bold", task=TASK),
+        from_template=output("bold_from_template", task=TASK),
+        to_template=output("bold_to_template", task=TASK),
+        atlases=atlas_files([seed.get("atlas", "") for seed in PLAN.seeds]),
+    output:
+        maps=PLAN.by_seed("seed_map") or output("seed_map", task=TASK, seed="none"),
+    log:
+        log("map_seeds", "sub", "ses"),
+    benchmark:
+        benchmark("map_seeds", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("map_seeds", "bold"),
+        runtime=minutes("map_seeds", "bold"),
+    params:
+        code=code("map_seeds"),
+        seeds=PLAN.seeds,
+        own=SETTINGS["atlases"]["files"],
+        min_coverage=SETTINGS["functional"]["min_coverage"],
+        strategy=PLAN.strategies[0],
+        own_strategies=SETTINGS["functional"]["own_strategies"],
+        high_pass=SETTINGS["functional"]["high_pass"],
+        low_pass=SETTINGS["functional"]["low_pass"],
+        resolution=SETTINGS["spatial"]["map_resolution"],
+    script:
+        "../scripts/map_seeds.py"
+
+
 rule connect_group:
     input:
         connected=later(PLAN.connected),

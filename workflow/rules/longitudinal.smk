@@ -85,6 +85,37 @@ rule change_lesions:
         "../scripts/change_lesions.py"
 
 
+rule change_seeds:
+    input:
+        maps=of_pair(
+            "bold",
+            "seed_map",
+            each=("seed", [s["name"] for s in PLAN.seeds]),
+            task=TASK,
+        ),
+        connected=output("bold_volumes", task=TASK),
+    output:
+        maps=PLAN.by_seed("seed_change")
+        or output("seed_change", task=TASK, seed="none"),
+    log:
+        log("change_seeds", "sub", "pair"),
+    benchmark:
+        benchmark("change_seeds", "sub", "pair")
+    threads: 1
+    resources:
+        mem_mb=memory("change_seeds", "bold"),
+        runtime=minutes("change_seeds", "bold"),
+    params:
+        code=code("change_seeds"),
+        names=[seed["name"] for seed in PLAN.seeds],
+        networks=of_pair("bold", "network_means", task=TASK, atlas=FIRST_ATLAS),
+        sessions=sessions_of_pair("bold"),
+        scans=scans_of_pair("bold"),
+        grades=SETTINGS["comparability"],
+    script:
+        "../scripts/change_seeds.py"
+
+
 rule change_connectivity:
     input:
         connected=output("bold_volumes", task=TASK),

@@ -1,0 +1,26 @@
+from snakemake.script import snakemake
+
+from msimaging.steps.map_seeds import map_seeds
+from msimaging.steps.records import job_log
+
+with job_log(snakemake.log[0]):
+    map_seeds(
+        image=snakemake.input.image,
+        mask=snakemake.input.mask,
+        confounds=snakemake.input.confounds,
+        volumes=snakemake.input.volumes,
+        dropped=snakemake.input.dropped,
+        midpoint=snakemake.input.midpoint,
+        from_template=snakemake.input.from_template,
+        to_template=snakemake.input.to_template,
+        session=snakemake.wildcards.ses,
+        seeds=snakemake.params.seeds,
+        own=snakemake.params.own,
+        min_coverage=snakemake.params.min_coverage,
+        strategy=snakemake.params.strategy,
+        own_strategies=snakemake.params.own_strategies,
+        high_pass=snakemake.params.high_pass,
+        low_pass=snakemake.params.low_pass,
+        resolution=snakemake.params.resolution,
+        out_maps=snakemake.output.maps,
+    )
