@@ -187,7 +187,7 @@ SENTENCES = {
     "connect_group": _sentence(
         2,
         "tangent-space connectivity",
-        "Tangent-space connectivity was taken against the mean covariance of the group.",
+        "Tangent-space connectivity was taken against the mean covariance of the {reference}.",
         "varoquaux2010",
     ),
     "build_dwi_space": _sentence(

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from msimaging.functional.connectivity import Estimator
-from msimaging.functional.tangent import tangent_connectivity
+from msimaging.functional.tangent import (
+    TangentConnectomes,
+    tangent_connectivity,
+    tangent_connectivity_leaving_out,
+)
 from msimaging.steps.parcel_tables import read_time_series, write_matrix
 from msimaging.steps.records import describe, report
 from msimaging.tables import read_json, sidecar_of
 
-#: A reference needs at least this many visits.
+#: A reference needs at least this many visits, or patients where each patient's own are left out.
 _SMALLEST_GROUP = 2
+#: Whose visits make the reference.
+Reference = Literal["group", "other patients"]
 
 
 def connect_group(
     *,
     series: Sequence[str],
     n_atlases: int,
+    patients: Sequence[str],
     estimator: Estimator,
+    reference: Reference,
     out_matrices: Sequence[str],
 ) -> None:
     """Express every visit's covariance as a displacement from the group's mean.
@@ -33,8 +43,12 @@ def connect_group(
         Cleaned time series: all visits of the first atlas, then of the next.
     n_atlases : int
         Number of atlases.
+    patients : sequence of str
+        Patient of each visit.
     estimator : {"empirical", "ledoit-wolf"}
         Covariance estimator.
+    reference : {"group", "other patients"}
+        Whose visits make the mean: all, or all but the patient's own.
     out_matrices : sequence of str
         In the order of ``series``.
     """
@@ -46,22 +60,38 @@ def connect_group(
         used = [index for index, reason in enumerate(reasons) if not reason]
         matrices = np.full((n_visits, *[len(signals[0][1])] * 2), np.nan)
         shrinkage: dict[int, float] = {}
-        if len(used) >= _SMALLEST_GROUP:
-            group = tangent_connectivity([signals[i][0] for i in used], estimator=estimator)
+        owners = [patients[index] for index in used]
+        if len(used if reference == "group" else set(owners)) >= _SMALLEST_GROUP:
+            group = _tangent([signals[i][0] for i in used], owners, estimator, reference)
             report(group.findings)
             matrices[used] = group.matrices
             shrinkage = dict(zip(used, group.shrinkage.tolist(), strict=True))
+        own = reference == "other patients"
+        n_others = [len(used) - own * owners.count(patient) for patient in patients]
         for index, (_, labels) in enumerate(signals):
             out_matrix = out_matrices[first + index]
             write_matrix(out_matrix, matrices[index], labels)
             describe(
                 out_matrix,
                 "Tangent-space connectivity: displacement of the covariance from the geometric "
-                f"mean of {len(used)} visits. Results of different groups cannot be compared.",
+                f"mean of {n_others[index]} visits. Results of different groups cannot be "
+                "compared.",
                 sources=paths,
                 Kind="tangent",
                 CovarianceEstimator=estimator,
                 Shrinkage=shrinkage.get(index),
-                ReferenceVisits=len(used),
+                Reference=reference,
+                ReferenceVisits=n_others[index],
                 Excluded=reasons[index] or None,
             )
+
+
+def _tangent(
+    time_series: Sequence[NDArray[np.float64]],
+    patients: Sequence[str],
+    estimator: Estimator,
+    reference: Reference,
+) -> TangentConnectomes:
+    if reference == "group":
+        return tangent_connectivity(time_series, estimator=estimator)
+    return tangent_connectivity_leaving_out(time_series, patients=patients, estimator=estimator)

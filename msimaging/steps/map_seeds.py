@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from msimaging.atlases.library import MNI_AFFINE, MNI_SHAPE
 from msimaging.atlases.templates import template_grid
@@ -46,6 +47,7 @@ def map_seeds(
     own_strategies: Mapping[str, Mapping[str, Any]],
     high_pass: float | None,
     low_pass: float | None,
+    smoothing: float,
     resolution: int,
     out_maps: Sequence[str],
 ) -> None:
@@ -76,6 +78,9 @@ def map_seeds(
         Definitions of strategies of the study's own.
     high_pass, low_pass : float or None
         Pass band in Hz.
+    smoothing : float
+        Full width at half maximum of the kernel that smooths the run inside the brain (mm); the
+        signals of the seeds themselves are not smoothed.
     resolution : int
         Voxel size of the maps in mm.
     out_maps : sequence of str
@@ -95,7 +100,7 @@ def map_seeds(
     signals, coverage = _seed_signals(series, brain, way, regions, min_coverage)
     chosen = strategy_named(strategy, own_strategies)
     excluded = parts.excluded(strategy)
-    voxels = series.data[brain].T
+    voxels = smoothed_in(series, brain, fwhm=smoothing)[brain].T
     try:
         z = seed_maps(
             voxels,
@@ -129,10 +134,38 @@ def map_seeds(
             SeedCoverage=round(float(share), 4),
             SkullStripped=True,
             Strategy=strategy,
+            SmoothingFWHM=smoothing,
             VolumesUsed=len(parts.used(strategy)),
             Resolution=f"{resolution} mm isotropic, linear, resampled once",
             Excluded=excluded or None,
         )
+
+
+def smoothed_in(series: Volume, brain: NDArray[np.bool_], *, fwhm: float) -> NDArray[np.float32]:
+    """Smooth a run inside the brain, so that nothing from outside leaks in.
+
+    Parameters
+    ----------
+    series : Volume
+        (X, Y, Z, T).
+    brain : (X, Y, Z) ndarray of bool
+    fwhm : float
+        Of the Gaussian kernel [mm]; 0 leaves the run as it is.
+
+    Returns
+    -------
+    (X, Y, Z, T) ndarray of float32
+    """
+    if not fwhm:
+        return series.data
+    width = fwhm / np.sqrt(8 * np.log(2)) / series.voxel_sizes
+    share = ndimage.gaussian_filter(brain.astype(np.float32), width)
+    smooth = np.zeros_like(series.data)
+    for volume in range(series.data.shape[3]):
+        inside = np.where(brain, series.data[..., volume], 0)
+        spread = ndimage.gaussian_filter(inside, width)
+        np.divide(spread, share, out=smooth[..., volume], where=brain)
+    return smooth
 
 
 def seed_region(seed: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> Parcellation:

@@ -146,7 +146,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "connect_parcels": {
             "kinds": ", ".join(f"{k} ({e} covariance)" for k, e in functional["kinds"].items())
         },
-        "connect_group": {},
+        "connect_group": {"reference": functional["tangent_reference"]},
         "map_seeds": {"seeds": ", ".join(seed["name"] for seed in functional["seeds"])},
         "build_dwi_space": resolution,
         "build_bold_space": resolution,

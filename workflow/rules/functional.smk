@@ -252,6 +252,7 @@ rule map_seeds:
         own_strategies=SETTINGS["functional"]["own_strategies"],
         high_pass=SETTINGS["functional"]["high_pass"],
         low_pass=SETTINGS["functional"]["low_pass"],
+        smoothing=SETTINGS["functional"]["smoothing_mm"],
         resolution=SETTINGS["spatial"]["map_resolution"],
     script:
         "../scripts/map_seeds.py"
@@ -280,6 +281,8 @@ rule connect_group:
             atlas=PLAN.functional_atlases,
         ),
         n_atlases=len(PLAN.functional_atlases),
+        patients=[visit.participant_id for visit in PLAN.visits_with("bold")],
+        reference=SETTINGS["functional"]["tangent_reference"],
         estimator=SETTINGS["functional"]["kinds"].get("tangent"),
     script:
         "../scripts/connect_group.py"

@@ -21,6 +21,7 @@ with job_log(snakemake.log[0]):
         own_strategies=snakemake.params.own_strategies,
         high_pass=snakemake.params.high_pass,
         low_pass=snakemake.params.low_pass,
+        smoothing=snakemake.params.smoothing,
         resolution=snakemake.params.resolution,
         out_maps=snakemake.output.maps,
     )

@@ -17,7 +17,8 @@ def test_names_are_bids_with_entities_in_order(key: str) -> None:
     if not TEMPLATES[key].startswith("{sub}"):
         return
     values = {"sub": "sub-1", "ses": "ses-2", "task": "rest", "param": "fa", "atlas": "A"}
-    path = output(key, **values, pair="aToB", stat="covariance", strategy="36p")
+    values |= {"pair": "aToB", "stat": "covariance", "strategy": "36p", "seed": "PCC"}
+    path = output(key, **values)
     assert "{" not in path
     name = parse_name(path)
     assert name is not None

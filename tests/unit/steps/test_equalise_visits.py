@@ -177,6 +177,24 @@ def test_a_run_that_cannot_be_cleaned_gets_na_and_the_others_go_on(patient, tmp_
     assert read_table(paths["matrices"][1]).drop(columns="Node").notna().any(axis=None)
 
 
+def test_a_constant_parcel_loses_its_edges_and_the_others_go_on(patient, tmp_path, caplog) -> None:
+    series, labels = read_table(patient["series"][0]), _labels()
+    series[labels[5]] = 500.0
+    write_table(patient["series"][0], series)
+    outputs = _equalise(patient, tmp_path)
+    with caplog.at_level("INFO"):
+        paths = _connect(patient, outputs, 0, tmp_path)
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("a parcel's signal varies over time" in message for message in told) == 2
+    matrix = read_table(paths["matrices"][1]).drop(columns="Node").to_numpy(float)
+    there = [place for place in range(len(labels)) if place not in {3, 5}]
+    assert np.isnan(matrix[5]).all()
+    assert np.isfinite(matrix[there][:, there][~np.eye(len(there), dtype=bool)]).all()
+    other = _connect(patient, outputs, 1, tmp_path)
+    matrix = read_table(other["matrices"][1]).drop(columns="Node").to_numpy(float)
+    assert np.isfinite(matrix[5, there]).all()
+
+
 def test_more_regressors_than_volumes_leave_the_run_out_with_its_reason(patient, tmp_path) -> None:
     names = [f"noise{number}" for number in range(190)]
     noise = np.random.default_rng(0).normal(size=(N_VOLUMES, len(names)))

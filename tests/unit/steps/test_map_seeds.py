@@ -18,9 +18,9 @@ from msimaging.atlases.templates import template_grid
 from msimaging.errors import ConfigError, InputError
 from msimaging.settings import validated
 from msimaging.steps.change_seeds import change_seeds
-from msimaging.steps.map_seeds import map_seeds
+from msimaging.steps.map_seeds import map_seeds, smoothed_in
 from msimaging.tables import read_json, sidecar_of, write_json, write_table
-from msimaging.volumes import read_volume, write_volume
+from msimaging.volumes import Volume, read_volume, write_volume
 from msimaging.xfms import write_midpoint, write_transform
 
 MM, T, T_R, HIGH_PASS = 6, 60, 2.0, 0.02
@@ -74,6 +74,7 @@ def written(folder: Path, *, excluded: bool = False, seed: int = 0) -> dict[str,
         "own_strategies": {"mine": {"columns": ["one", "two"]}},
         "high_pass": HIGH_PASS,
         "low_pass": None,
+        "smoothing": 0.0,
         "resolution": MM,
         "out_maps": [str(folder / f"{seed['name']}.nii.gz") for seed in SEEDS],
     }
@@ -121,6 +122,22 @@ def test_maps_equal_nilearn_to_a_millionth_and_uncovered_seeds_are_missing(tmp_p
         True,
         0,
     )
+
+
+def test_smoothing_stays_inside_the_brain() -> None:
+    rng = np.random.default_rng(2)
+    brain = np.zeros((12, 12, 12), dtype=bool)
+    brain[2:10, 2:10, 2:10] = True
+    data = np.where(brain[..., None], 500.0, 9000.0) + np.zeros(3)
+    noisy = np.where(brain[..., None], 500 + rng.normal(0, 10, size=(*brain.shape, 3)), 9000.0)
+    flat, smooth = (
+        smoothed_in(Volume(data=run.astype(np.float32), affine=AFFINE), brain, fwhm=12.0)
+        for run in (data, noisy)
+    )
+    np.testing.assert_allclose(flat[brain], 500, rtol=1e-5)
+    assert 0.1 < smooth[brain].std() / noisy[brain].std() < 0.6
+    same = smoothed_in(Volume(data=noisy, affine=AFFINE), brain, fwhm=0.0)
+    np.testing.assert_array_equal(same, noisy)
 
 
 def test_a_run_left_out_of_statistics_gets_missing_values_and_another_an_error(
