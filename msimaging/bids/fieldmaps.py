@@ -74,7 +74,7 @@ def why_uncorrected(asked: str, by_session: Mapping[str, Scan]) -> str:
 
     Parameters
     ----------
-    asked : {"auto", "anatomy", "none"}
+    asked : {"auto", "none"}
         The setting.
     by_session : mapping
         From each session of the patient to its diffusion series or run.

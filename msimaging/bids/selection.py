@@ -201,8 +201,8 @@ class Selection:
         dict
             ``image``, ``sidecars`` (root first), for diffusion ``bval`` and ``bvec`` and, where
             distortion is corrected, ``opposite`` (its image and, for a series, its b-values); for
-            a run ``matched`` (image of its own polarity and its sidecars) or ``anatomy``; for
-            a scan that a pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
+            a run ``matched`` (image of its own polarity and its sidecars); for a scan that a
+            pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
         """
         scan = self._scan_of[modality, sub, ses]
         files: dict[str, Any] = {"image": self._below(scan.path)}
@@ -219,51 +219,31 @@ class Selection:
     def _against_distortion(self, modality: Modality, sub: str, ses: str) -> dict[str, list[str]]:
         """Return the images that distortion is corrected with, by what they are."""
         scan = self._scan_of[modality, sub, ses]
-        way = self.undistorted_by(modality, sub)
         # a scan rated out is prepared too, to be looked at, but the others do not wait for it
-        if way == "anatomy" and ses in self._anatomies(sub):
-            return {"anatomy": [self._below(self._anatomies(sub)[ses])]}
-        if way != "field map" or scan.reversed not in self.scans:
+        if self.why_distorted(modality, sub) or scan.reversed not in self.scans:
             return {}
         other = self.scans[str(scan.reversed)]
         named = (other.path, other.bval if other.modality == "dwi" else None)
         files = {"opposite": [self._below(name) for name in named if name]}
-        if scan.matched:
-            matched = self.scans[scan.matched]
+        if scan.matched in self.scans:
+            matched = self.scans[str(scan.matched)]
             files["matched"] = [self._below(n) for n in (matched.path, *matched.sidecars)]
         return files
 
-    def undistorted_by(self, modality: Modality, sub: str) -> str:
-        """Return what corrects a patient's distortion: "field map", "anatomy" or nothing."""
-        if self.why_distorted(modality, sub):
-            return ""
-        return "anatomy" if self._why_no_field(modality, sub) else "field map"
-
     def why_distorted(self, modality: Modality, sub: str) -> str:
         """Return why a patient's scans keep their distortion, empty if they do not."""
-        why = self._why_no_field(modality, sub)
-        if not why or modality == "dwi" or self.settings["functional"]["distortion"] != "anatomy":
-            return why
-        lacking = [ses for ses in self.sessions("bold", sub) if ses not in self._anatomies(sub)]
-        return f"{why}, and no T1w image in {', '.join(lacking)}" if lacking else ""
-
-    def _why_no_field(self, modality: Modality, sub: str) -> str:
         by_session = {s: self._scan_of[modality, sub, s] for s in self.sessions(modality, sub)}
         # a table made by hand may name a scan that index did not find
         known = {
-            session: scan if scan.reversed in self.scans else replace(scan, reversed=None)
+            session: replace(
+                scan,
+                reversed=scan.reversed if scan.reversed in self.scans else None,
+                matched=scan.matched if scan.matched in self.scans else None,
+            )
             for session, scan in by_session.items()
         }
         section = "diffusion" if modality == "dwi" else "functional"
         return why_uncorrected(self.settings[section]["distortion"], known)
-
-    def _anatomies(self, sub: str) -> dict[str, str]:
-        """Return the T1w image of each of a patient's visits that has one."""
-        return {
-            visit.session_id: visit.anat
-            for visit in self._by_modality["bold"].get(sub, ())
-            if visit.anat and visit.anat in self.scans
-        }
 
     def why_without_model(self, setting: str, sub: str) -> str:
         """Return why a further diffusion model is not fitted to a patient, empty if it is."""

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msimaging.bids.sidecars import check_repetition_time, read_acquisition
+from msimaging.diffusion.bias import correct_bias, estimate_bias_field
 from msimaging.errors import raise_on_errors
 from msimaging.functional.masks import bold_brain_mask
 from msimaging.functional.motion import estimate_head_motion
@@ -31,6 +32,7 @@ def preprocess_bold(
     opposite: Sequence[str],
     matched: Sequence[str],
     why_distorted: str,
+    bias: bool,
     seed: int,
     out_image: str,
     out_reference: str,
@@ -51,6 +53,9 @@ def preprocess_bold(
         Field-map image of the run's own polarity and its sidecars, where there is one.
     why_distorted : str
         Why distortion stays; empty where it is corrected.
+    bias : bool
+        Whether the receive-coil bias is divided out of the reference, which registration rests on;
+        the run itself keeps it: it changes no correlation.
     seed : int
         Of registrations.
     out_image, out_reference, out_mask : str
@@ -88,8 +93,9 @@ def preprocess_bold(
         mask = bold_brain_mask(corrected, affine=run.affine, n_skipped=n_unsteady)
         told = field.told(mask)
 
+    even, about_bias = _even(reference, mask, asked=bias)
     write_volume(out_image, corrected, run.affine, repetition_time=repetition_time)
-    write_volume(out_reference, reference.data, run.affine)
+    write_volume(out_reference, even, run.affine)
     write_volume(out_mask, mask, run.affine)
     table = pd.DataFrame(motion.parameters, columns=list(MOTION))
     write_table(out_motion, table.assign(non_steady_state=np.arange(len(table)) < n_unsteady))
@@ -105,7 +111,13 @@ def preprocess_bold(
         **told,
         **acquisition,
     )
-    describe(out_reference, "Mean of the steadiest volumes.", sources=sources, SkullStripped=False)
+    describe(
+        out_reference,
+        "Mean of the steadiest volumes.",
+        sources=sources,
+        SkullStripped=False,
+        BiasFieldCorrected=about_bias,
+    )
     describe(out_mask, "Brain mask of the BOLD run.", sources=sources, Type="Brain")
     describe(
         out_motion,
@@ -117,6 +129,18 @@ def preprocess_bold(
             "non_steady_state": "Volume before the steady state.",
         },
     )
+
+
+def _even(
+    reference: Volume, mask: NDArray[np.bool_], *, asked: bool
+) -> tuple[NDArray[np.float32], str]:
+    """Divide the receive-coil bias out of the reference where asked, and tell of it."""
+    if not asked:
+        return reference.data, "no: switched off in the settings"
+    bias_field = estimate_bias_field(reference.data, mask, affine=reference.affine)
+    inside = bias_field[mask]
+    text = f"yes: N4, field from {inside.min():.2f} to {inside.max():.2f} in the brain"
+    return correct_bias(reference.data, bias_field), text
 
 
 def _in_time(

@@ -98,13 +98,6 @@ _SAME_JOB = {
 }
 
 
-_WITHOUT_FIELD = {
-    "auto": "",
-    "none": "",
-    "anatomy": ", without them by registration to the T1w image along the axis of phase encoding",
-}
-
-
 def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     diffusion, functional = settings["diffusion"], settings["functional"]
     regions = ", ".join(settings["atlases"]["diffusion"])
@@ -126,10 +119,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "measure_diffusion": {"atlas": regions},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
         "preprocess_bold": {},
-        "correct_bold_distortion": {
-            "method": "field from images of opposite phase encoding"
-            + _WITHOUT_FIELD[functional["distortion"]]
-        },
+        "correct_bold_distortion": {"method": "field from images of opposite phase encoding"},
         "import_bold": {},
         "extract_parcels": {
             "atlas": parcels,

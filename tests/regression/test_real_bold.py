@@ -52,6 +52,7 @@ def test_four_unsteady_volumes_and_homotopic_correlations(shared_data, tmp_path)
         opposite=[],
         matched=[],
         why_distorted="no image of opposite phase encoding",
+        bias=False,
         seed=1,
         **{key: str(tmp_path / file) for key, file in OUTPUTS.items()},
     )

@@ -20,6 +20,7 @@ rule preprocess_bold:
     params:
         code=code("preprocess_bold"),
         why_distorted=why_distorted("bold"),
+        bias=SETTINGS["functional"]["bias"],
         seed=SETTINGS["seed"],
     script:
         "../scripts/preprocess_bold.py"

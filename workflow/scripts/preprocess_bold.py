@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]):
         opposite=list(snakemake.input.get("opposite", [])),
         matched=list(snakemake.input.get("matched", [])),
         why_distorted=snakemake.params.why_distorted,
+        bias=snakemake.params.bias,
         seed=snakemake.params.seed,
         out_image=snakemake.output.image,
         out_reference=snakemake.output.reference,

@@ -86,19 +86,15 @@ def test_every_unknown_scan_is_named_with_its_line(study: Path) -> None:
 
 
 def field_maps(study: Path, **of_visit: str) -> None:
-    """Give runs of the first patient an image of opposite polarity, of their own one, or a T1w."""
-    scans, visits = read_rows(study / "scans.tsv"), read_rows(study / "visits.tsv")
+    """Give runs of the first patient an image of opposite polarity, or of their own one."""
+    scans = read_rows(study / "scans.tsv")
     for scan in list(scans):
         visit = scan["path"].removeprefix("sub-1_ses-").removesuffix("_bold.nii.gz")
         for kind in filter(None, of_visit.get(visit, "").split()):
             name = f"{visit}_{kind}.nii.gz"
             scans.append({"path": name, "modality": "epi", "sidecars": f"{visit}_{kind}.json"})
-            if kind == "T1w":
-                next(v for v in visits if v["bold"] == scan["path"])["anat"] = name
-            else:
-                scan[kind] = name
+            scan[kind] = name
     write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
-    write_rows(study / "visits.tsv", VISIT_COLUMNS, visits)
 
 
 def test_runs_of_a_patient_are_undistorted_together_or_not_at_all(study: Path) -> None:

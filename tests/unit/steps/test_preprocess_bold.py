@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def written(folder: Path, run: SimulatedBOLD, **acquisition: Any) -> dict[str, A
         "opposite": [],
         "matched": [],
         "why_distorted": "no image of opposite phase encoding",
+        "bias": False,
         "seed": 1,
         **{key: str(folder / name) for key, name in OUTPUTS.items()},
     }
@@ -121,6 +123,30 @@ def test_two_polarities_of_another_contrast_are_carried_to_the_run_and_swapped_h
     assert errors["right"] < 0.6 * errors["none"]
     assert errors["swapped"] > 1.3 * errors["none"]
     assert "readout times 0.04 and 0.06 s" in told(tmp_path)["SusceptibilityDistortionCorrected"]
+
+
+def test_a_planted_bias_leaves_the_reference_where_asked_and_never_the_run(
+    tmp_path: Path, wanted: Wanted
+) -> None:
+    mean, brain = wanted
+    run = simulated(0.0)
+    shade = np.exp(0.5 * np.linspace(-1, 1, len(run.data), dtype=np.float32))[:, None, None]
+    tilted = replace(run, data=run.data * shade[..., None])
+
+    def slope(shown: NDArray[np.float32]) -> float:
+        """Return how much of the planted bias an image shows: 1 all of it, 0 nothing."""
+        logarithm = np.log((shown / mean)[brain])
+        return float(np.polyfit(np.log(np.broadcast_to(shade, mean.shape)[brain]), logarithm, 1)[0])
+
+    shown = {}
+    for asked in (False, True):
+        preprocess_bold(**written(tmp_path, tilted) | {"bias": asked})
+        shown[asked] = slope(read_volume(tmp_path / OUTPUTS["out_reference"]).data)
+        assert slope(read_volume(tmp_path / OUTPUTS["out_image"]).data.mean(axis=3)) > 0.9
+    print(f"\nshare of the planted bias in the reference: {shown[False]:.2f} -> {shown[True]:.2f}")
+    assert shown[False] > 0.9
+    assert abs(shown[True]) < 0.3
+    assert read_json(tmp_path / "out_boldref.json")["BiasFieldCorrected"].startswith("yes: N4")
 
 
 def test_a_field_map_along_another_axis_is_refused(tmp_path: Path, bent: SimulatedBOLD) -> None:
