@@ -9,8 +9,10 @@ from msimaging.bids.ledger import read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
-from msimaging.bids.shells import shells_of
+from msimaging.bids.shells import FURTHER_MODELS, shells_of
 from msimaging.bids.visits import VISIT_COLUMNS
+from msimaging.diffusion.metrics import UNITS
+from msimaging.diffusion.multi_shell import FREE_WATER_MODEL, KURTOSIS_MODEL
 from msimaging.diffusion.table_rules import shells
 from msimaging.errors import ConfigError
 from msimaging.settings import validated
@@ -32,6 +34,13 @@ def test_shells_are_grouped_as_where_the_models_are_fitted(
     (tmp_path / "dwi.bval").write_text(" ".join(map(str, bvals)))
     there = {b: members for b, members in shells(np.array(bvals, float)).items() if members.size}
     assert list(shells_of(tmp_path / "dwi.bval")) == list(there)
+
+
+def test_the_plan_and_the_fits_draw_the_same_lines() -> None:
+    for setting, fitted in (("free_water", FREE_WATER_MODEL), ("kurtosis", KURTOSIS_MODEL)):
+        planned = FURTHER_MODELS[setting]
+        assert (planned.name, planned.highest) == (fitted.name, fitted.highest)
+        assert set(planned.measures) <= set(UNITS)
 
 
 def test_an_unreadable_file_has_no_shells(tmp_path: Path) -> None:
