@@ -205,28 +205,21 @@ class Plan(Selection):
     @property
     def seeds(self) -> list[dict[str, Any]]:
         """Return the seeds whose connectivity is mapped, complete."""
-        return [
-            seed if "atlas" in seed else {"radius": SEED_RADIUS, **seed}
-            for seed in self.settings["functional"]["seeds"]
-        ]
+        seeds = self.settings["functional"]["seeds"]
+        return [seed if "atlas" in seed else {"radius": SEED_RADIUS, **seed} for seed in seeds]
 
-    def by_seed(self, key: str, **wildcards: str) -> list[str]:
+    def by_seed(self, key: str) -> list[str]:
         """Return one output of every seed, with its other wildcards."""
         task = self.settings["functional"]["task"]
-        return [output(key, task=task, seed=seed["name"], **wildcards) for seed in self.seeds]
+        return [output(key, task=task, seed=seed["name"]) for seed in self.seeds]
 
     def seed_results(self) -> list[str]:
         """Return a map of every run and the change of every pair, nothing without seeds."""
         if not self.seeds or not self.functional_atlases:
             return []
-        first = {
-            "task": self.settings["functional"]["task"],
-            "seed": self.seeds[0]["name"],
-        }
-        return [
-            *self.of_all_visits("bold", "seed_map", **first),
-            *self.of_all_pairs("bold", "seed_change", **first),
-        ]
+        task, name = self.settings["functional"]["task"], self.seeds[0]["name"]
+        maps = self.of_all_visits("bold", "seed_map", task=task, seed=name)
+        return [*maps, *self.of_all_pairs("bold", "seed_change", task=task, seed=name)]
 
     def qcfc(self) -> list[str]:
         """Return the table of motion in connectivity, nothing without correlations."""
