@@ -1,4 +1,4 @@
-"""Both cluster profiles say the same of every rule, and leave none to a submission of its own."""
+"""The cluster profiles say the same of every rule, and leave none to a submission of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_dag import both, snakemake
 
-CLUSTER = ("slurm", "cluster-generic")
+CLUSTER = ("slurm", "cluster-generic", "kubernetes")
 
 
 @pytest.fixture(params=CLUSTER)
@@ -38,10 +38,10 @@ def test_every_rule_is_local_or_shares_a_submission(profile: dict, repository: P
     assert set(profile["groups"]) == rules(repository) - local(repository)
 
 
-def test_both_profiles_group_cap_and_retry_alike(repository: Path) -> None:
-    first, second = (read(repository, name) for name in CLUSTER)
+def test_all_profiles_group_cap_and_retry_alike(repository: Path) -> None:
+    first, *others = (read(repository, name) for name in CLUSTER)
     for key in ("groups", "resources", "cores", "retries", "keep-going", "rerun-incomplete"):
-        assert first[key] == second[key], key
+        assert [other[key] for other in others] == [first[key]] * len(others), key
 
 
 def test_retries_stand_in_the_profiles_only(profile: dict, repository: Path) -> None:
@@ -71,3 +71,21 @@ def test_every_job_asks_for_what_a_node_has(tmp_path: Path, repository: Path) ->
     # what a profile allows caps what large scans ask for
     assert max(memory for memory, _ in asked.values()) == 1500
     assert min(minutes for _, minutes in asked.values()) >= 5
+
+
+def test_kubernetes_plans_the_same_jobs_with_its_own_plugin(
+    tmp_path: Path, repository: Path
+) -> None:
+    pytest.importorskip(
+        "snakemake_executor_plugin_kubernetes",
+        reason="no Kubernetes plugin here: pip install snakemake-executor-plugin-kubernetes",
+    )
+    study = both(tmp_path).write()
+    base = ("--directory", study, "--configfile", study / "config.yaml", "-n", "-q", "rules")
+    profile = repository / "workflow" / "profiles" / "kubernetes"
+    there = snakemake(*base, "--workflow-profile", profile, "--container-image", "msimaging:1")
+    here = snakemake(*base)
+    assert there.returncode == here.returncode == 0, there.stdout + there.stderr
+    counts = [re.findall(r"(?m)^(\w+) +(\d+)$", one.stdout) for one in (there, here)]
+    assert len(counts[0]) > 20
+    assert counts[0] == counts[1]
