@@ -58,13 +58,21 @@ def test_a_new_visit_among_twenty_patients(tmp_path: Path) -> None:
     assert {name for names in of_patients for name in re.findall(r"sub=([\w-]+)", names)} == {
         "sub-07"
     }
-    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
-    assert all("ses=ses-m12" in names for rule, names, _ in jobs if rule in own)
-    rules = [rule for rule, _, _ in jobs]
-    assert {rule: rules.count(rule) for rule in own} == dict.fromkeys(own, 1)
     # its patient's space is another one with it: all of the patient's visits are measured again
-    again = ("measure_diffusion", "extract_parcels")
-    assert {rule: rules.count(rule) for rule in again} == dict.fromkeys(again, 3)
-    once = [rule for rule, names, _ in jobs if "sub=" not in names]
-    assert {"collect_changes", "test_changes", "write_ledger", "write_report"} <= set(once)
+    own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
+    of_its_visits = ("measure_diffusion", "extract_parcels")
+    of_its_patient = ("build_dwi_space", "build_bold_space", "connect_parcels")
+    of_its_patient += ("draw_patient_dwi", "draw_patient_bold")
+    of_its_pairs = ("change_diffusion", "change_connectivity")
+    of_the_cohort = ("collect_measures", "collect_changes", "collect_specifications")
+    of_the_cohort += ("collect_qcfc", "collect_quality", "connect_group", "test_changes")
+    of_the_cohort += ("draw_cohort_connectivity", "write_ledger", "write_report")
+    rules = [rule for rule, _, _ in jobs]
+    assert {rule: rules.count(rule) for rule in rules} == {
+        **dict.fromkeys((*own, *of_its_patient, *of_the_cohort), 1),
+        **dict.fromkeys(of_its_visits, 3),
+        **dict.fromkeys(of_its_pairs, 2),
+        "draw_regions": 2,
+    }
+    assert all("ses=ses-m12" in names for rule, names, _ in jobs if rule in own)
     assert len(jobs) == len({(rule, names) for rule, names, _ in jobs})
