@@ -100,6 +100,28 @@ def why_uncorrected(asked: str, by_session: Mapping[str, Scan]) -> str:
     return ""
 
 
+def why_moving(asked: bool | str, why_distorted: str) -> str:
+    """Tell why head motion in a patient's diffusion series is left as it is.
+
+    Parameters
+    ----------
+    asked : bool or "auto"
+        The setting; ``auto`` lets motion go with distortion.
+    why_distorted : str
+        Why distortion is left as it is, empty when it is corrected.
+
+    Returns
+    -------
+    str
+        Empty when it is corrected.
+    """
+    if asked is False:
+        return "switched off in the settings"
+    if asked == "auto" and why_distorted:
+        return f"diffusion.motion is auto and distortion is not corrected ({why_distorted})"
+    return ""
+
+
 def _told(scan: Scan, bids_dir: Path) -> dict[str, Any]:
     # an unreadable sidecar is told by the check, with every other fault
     with suppress(InputError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.layout import output
@@ -81,7 +82,7 @@ def read_ledger(
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
     entries = [_entry(study, job, outdated, running=running) for job in jobs_of(plan)]
     told = [*left_out(study, plan), *too_little_data(study, plan)]
-    return [*told, *entries, *_distortions(entries, plan), *_without_models(plan)]
+    return [*told, *entries, *_corrections(entries, plan), *_without_models(plan)]
 
 
 def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
@@ -115,20 +116,27 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
                 )
 
 
-def _distortions(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
-    """Tell of each raw scan whether distortion was corrected, by the job that does it."""
-    steps: dict[str, tuple[Modality, str, str]] = {
-        "preprocess_dwi": ("dwi", "diffusion", "correct_distortion"),
-        "preprocess_bold": ("bold", "functional", "correct_bold_distortion"),
+def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
+    """Tell of each raw scan whether it was corrected, by the job that does it."""
+    diffusion, functional = (plan.settings[name] for name in ("diffusion", "functional"))
+    steps: dict[str, tuple[tuple[str, Any, Callable[[str], str]], ...]] = {
+        "preprocess_dwi": (
+            ("correct_distortion", diffusion["distortion"], partial(plan.why_distorted, "dwi")),
+            ("correct_dwi_motion", diffusion["motion"], plan.why_moving),
+        ),
+        "preprocess_bold": (
+            (
+                "correct_bold_distortion",
+                functional["distortion"],
+                partial(plan.why_distorted, "bold"),
+            ),
+        ),
     }
     for entry in entries:
-        if entry.step not in steps:
-            continue
-        modality, section, step = steps[entry.step]
-        if plan.settings[section]["distortion"] != "none":
-            why = plan.why_distorted(modality, entry.participant_id)
-            told = replace(entry, step=step)
-            yield replace(told, state="absent", reason=why) if why else told
+        for step, setting, why_not in steps.get(entry.step, ()):
+            if setting not in {False, "none"}:
+                why, told = why_not(entry.participant_id), replace(entry, step=step)
+                yield replace(told, state="absent", reason=why) if why else told
 
 
 def _without_models(plan: Plan) -> Iterator[Entry]:

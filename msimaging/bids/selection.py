@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from msimaging.bids.derivatives import in_template_space, mixed_stages
-from msimaging.bids.fieldmaps import why_uncorrected
+from msimaging.bids.fieldmaps import why_moving, why_uncorrected
 from msimaging.bids.incomparable import read_incomparable
 from msimaging.bids.ratings import Rating, ScanKey, flags_of, read_ratings, without_rated_out
 from msimaging.bids.scans import Scan, read_scans
@@ -251,6 +251,10 @@ class Selection:
         sessions = self.sessions("dwi", sub) if asked else ()
         by_session = {session: self._scan_of["dwi", sub, session] for session in sessions}
         return why_without_model(setting, asked, by_session)
+
+    def why_moving(self, sub: str) -> str:
+        """Return why a patient's diffusion series keep head motion, empty if they do not."""
+        return why_moving(self.settings["diffusion"]["motion"], self.why_distorted("dwi", sub))
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""

@@ -22,7 +22,6 @@ from msimaging.diffusion.resampling import (
 )
 from msimaging.diffusion.table_rules import B0_THRESHOLD
 from msimaging.steps.dwi_series import (
-    SWITCHED_OFF,
     Corrections,
     Floats,
     Series,
@@ -60,7 +59,7 @@ def in_place(
     if asked.motion:
         series = _with_motion(series, axis, known, slice_axis(acquisition))
     else:
-        series = series.with_told("HeadMotionCorrected", SWITCHED_OFF)
+        series = series.with_told("HeadMotionCorrected", f"no: {asked.why_moving}")
     if opposite is None:
         why = f"no: {asked.why_distorted}"
         series = series.with_told("SusceptibilityDistortionCorrected", why)

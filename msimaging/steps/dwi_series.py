@@ -37,6 +37,8 @@ class Corrections:
         out.
     why_distorted : str
         Why susceptibility distortion is left as it is where there is no opposite polarity.
+    why_moving : str
+        Why head motion is left as it is where `motion` is not asked for.
     """
 
     denoise: Literal["mppca", "none"]
@@ -45,6 +47,7 @@ class Corrections:
     motion: bool
     bias: bool
     why_distorted: str = "no image of opposite phase encoding"
+    why_moving: str = "switched off in the settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,10 +37,10 @@ def preprocess_dwi(
     sidecars: Sequence[str],
     opposite: Sequence[str],
     why_distorted: str,
+    why_moving: str,
     denoise: Literal["mppca", "none"],
     unring: Literal["auto", "none"],
     outliers: bool,
-    motion: bool,
     bias: bool,
     gradients: Gradients,
     out_image: str,
@@ -66,7 +66,9 @@ def preprocess_dwi(
         is not corrected.
     why_distorted : str
         Why it is not.
-    denoise, unring, outliers, motion, bias
+    why_moving : str
+        Why head motion and eddy currents are not corrected; empty where they are.
+    denoise, unring, outliers, bias
         Corrections asked for, as in `Corrections`.
     gradients : {"stop", "accept", "correct"}
         What happens when other axes of the b-vectors fit the images clearly better.
@@ -93,9 +95,10 @@ def preprocess_dwi(
         denoise=denoise,
         unring=unring,
         outliers=outliers,
-        motion=motion,
+        motion=not why_moving,
         bias=bias,
         why_distorted=why_distorted,
+        why_moving=why_moving,
     )
     series = correct_series(raw, asked, acquisition, other)
 

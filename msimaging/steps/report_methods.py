@@ -30,6 +30,7 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
     switched_off = _switched_off(settings["diffusion"], settings["functional"])
     done = ledger[ledger["state"] == "done"]["step"].value_counts()
     failed = ledger[ledger["state"] == "failed"]["step"].value_counts()
+    kept = _reasons(ledger)
     records = []
     for step, step_settings in used.items():
         sources = _SAME_JOB.get(step, (step,))
@@ -40,7 +41,7 @@ def step_records(ledger: pd.DataFrame, settings: Mapping[str, Any]) -> list[Step
             StepRecord(
                 name=step,
                 ran=n_done > 0,
-                reason=_why_not(step, n_done, switched_off),
+                reason=_why_not(step, n_done, switched_off, kept.get(step, "")),
                 settings=step_settings,
                 n_done=n_done,
                 n_failed=sum(int(failed.get(source, 0)) for source in sources),
@@ -63,10 +64,20 @@ def _switched_off(diffusion: Mapping[str, Any], functional: Mapping[str, Any]) -
     return {step for step, wanted in switches.items() if not wanted}
 
 
-def _why_not(step: str, n_done: int, switched_off: set[str]) -> str:
+def _reasons(ledger: pd.DataFrame) -> dict[str, str]:
+    """Return why steps of single scans were left out, as the ledger says of the first of them."""
+    if "reason" not in ledger:
+        return {}
+    absent = ledger[(ledger["state"] == "absent") & ledger["reason"].fillna("").ne("")]
+    return dict(absent.drop_duplicates("step")[["step", "reason"]].itertuples(index=False))
+
+
+def _why_not(step: str, n_done: int, switched_off: set[str], kept: str) -> str:
     if n_done:
         return ""
-    return "not asked for" if step in switched_off else "no scan or pair of visits for it"
+    if step in switched_off:
+        return "not asked for"
+    return kept or "no scan or pair of visits for it"
 
 
 #: Steps that only some studies need (scans preprocessed elsewhere, later visits, lesions): where
@@ -87,7 +98,6 @@ _SAME_JOB = {
     "check_gradients": ("preprocess_dwi", "import_dwi"),
     "denoise_dwi": ("preprocess_dwi",),
     "remove_gibbs": ("preprocess_dwi",),
-    "correct_dwi_motion": ("preprocess_dwi",),
     "correct_bias": ("preprocess_dwi",),
     "bootstrap_tensor": ("measure_diffusion",),
     "normalise_maps": ("measure_diffusion",),

@@ -206,7 +206,7 @@ def syn(_):
 def measured(series, folder, n_samples):
     """Run preprocessing, fit, one midpoint space and the regions over several series."""
     settings = validated({"bids_dir": "bids"})["diffusion"]
-    names = ("denoise", "unring", "outliers", "motion", "bias")
+    names = ("denoise", "unring", "outliers", "bias")
     switches = {name: settings[name] for name in names} | {"gradients": "correct"}
     spent = {}
     for name, stem in series.items():
@@ -220,6 +220,7 @@ def measured(series, folder, n_samples):
             **switches,
             opposite=(),
             why_distorted="not asked for",
+            why_moving="not asked for",
             out_image=str(own / "dwi.nii.gz"),
             out_bval=str(own / "dwi.bval"),
             out_bvec=str(own / "dwi.bvec"),

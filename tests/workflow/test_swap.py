@@ -52,7 +52,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
     stem = str(raw).removesuffix(".nii.gz")
     files = {"image": str(raw), "sidecars": [f"{stem}.json"], "bval": f"{stem}.bval"}
     options = SETTINGS["diffusion"]
-    names = ("denoise", "unring", "outliers", "motion", "bias", "gradients")
+    names = ("denoise", "unring", "outliers", "bias", "gradients")
     scan = Scan(raw=files, lesions=folder / "lesions.nii.gz", folder=folder)
     preprocess_dwi(
         **files,
@@ -60,6 +60,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         **{name: options[name] for name in names},
         opposite=(),
         why_distorted="not asked for",
+        why_moving="not asked for",
         out_image=scan.file("dwi.nii.gz"),
         out_bval=scan.file("dwi.bval"),
         out_bvec=scan.file("dwi.bvec"),

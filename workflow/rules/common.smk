@@ -160,6 +160,12 @@ def further_maps(wildcards):
 
 
 @with_signature
+def why_moving(wildcards):
+    """Params function: why head motion stays in diffusion, empty where it is corrected."""
+    return PLAN.why_moving(wildcards.sub)
+
+
+@with_signature
 def raw_bold(wildcards):
     return PLAN.raw("bold", wildcards.sub, wildcards.ses)
 

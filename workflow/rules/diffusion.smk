@@ -27,9 +27,9 @@ rule preprocess_dwi:
         denoise=SETTINGS["diffusion"]["denoise"],
         unring=SETTINGS["diffusion"]["unring"],
         outliers=SETTINGS["diffusion"]["outliers"],
-        motion=SETTINGS["diffusion"]["motion"],
         bias=SETTINGS["diffusion"]["bias"],
         why_distorted=why_distorted("dwi"),
+        why_moving=why_moving,
         gradients=SETTINGS["diffusion"]["gradients"],
     script:
         "../scripts/preprocess_dwi.py"

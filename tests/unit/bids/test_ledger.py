@@ -115,3 +115,23 @@ def test_the_log_of_every_step_is_that_of_its_rule(repository: Path) -> None:
 
 def test_a_missing_log_tells_nothing(tmp_path: Path) -> None:
     assert failure_in(tmp_path / "no.log") == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "state"),
+    [({}, "absent"), ({"motion": True}, "pending"), ({"motion": False}, None)],
+)
+def test_motion_that_stays_is_told_with_its_reason(
+    study: Path, settings: dict[str, object], state: str | None
+) -> None:
+    plan = Plan.of_study(study, validated({"bids_dir": "raw", "diffusion": settings}))
+    told = {
+        (e.participant_id, e.session_id): (e.state, e.reason)
+        for e in read_ledger(study, plan)
+        if e.step == "correct_dwi_motion"
+    }
+    if state is None:
+        assert not told
+    else:
+        assert told["sub-1", "ses-a"][0] == state
+        assert ("opposite phase encoding" in told["sub-1", "ses-a"][1]) is (state == "absent")

@@ -114,3 +114,27 @@ def test_runs_of_a_patient_are_undistorted_together_or_not_at_all(study: Path) -
     assert off.why_distorted("bold", "sub-1") == "switched off in the settings"
     assert "opposite" not in off.raw("bold", "sub-1", "ses-m1")
     assert whole.why_distorted("dwi", "sub-1") == "no image of opposite phase encoding"
+
+
+@pytest.mark.parametrize(
+    ("motion", "opposite", "told"),
+    [
+        ("auto", ("m1", "m7"), ""),
+        ("auto", ("m1",), "no image of opposite phase encoding in ses-m7; all visits"),
+        ("auto", (), "distortion is not corrected (no image of opposite phase encoding)"),
+        (True, (), ""),
+        (False, ("m1", "m7"), "switched off"),
+    ],
+)
+def test_motion_goes_with_distortion_unless_it_is_set(
+    study: Path, motion: object, opposite: tuple[str, ...], told: str
+) -> None:
+    paths = {f"sub-1_ses-{month}_dwi.nii.gz" for month in opposite}
+    scans = [
+        row | {"reversed": "epi" if row["path"] in paths else ""}
+        for row in read_rows(study / "scans.tsv")
+    ]
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, [*scans, {"path": "epi", "modality": "epi"}])
+    why = plan(study, diffusion={"motion": motion}).why_moving("sub-1")
+    assert told in why
+    assert bool(why) is bool(told)

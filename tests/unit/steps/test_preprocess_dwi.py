@@ -26,12 +26,13 @@ NOTHING = {
     "denoise": "none",
     "unring": "none",
     "outliers": False,
-    "motion": False,
     "bias": False,
     "gradients": "stop",
     "opposite": [],
     "why_distorted": "switched off in the settings",
+    "why_moving": "switched off in the settings",
 }
+MOTION = {"why_moving": ""}
 OUTPUTS = {
     "out_image": "out_dwi.nii.gz",
     "out_bval": "out_dwi.bval",
@@ -98,7 +99,7 @@ def test_with_everything_off_the_series_passes_through_and_the_sidecar_says_so(
 def test_motion_is_found_undone_and_the_vector_turned_back(
     tmp_path: Path, scan: SimulatedDWI
 ) -> None:
-    preprocess_dwi(**_written(tmp_path, scan), **NOTHING | {"motion": True})
+    preprocess_dwi(**_written(tmp_path, scan), **NOTHING | MOTION)
     confounds = read_table(tmp_path / "out_confounds.tsv")
     turned = confounds["rot_z"] - confounds["rot_z"].median()
     assert turned.abs().idxmax() == MOVED_VOLUME
@@ -311,8 +312,8 @@ def test_replaced_slices_weigh_nothing_and_stay_so_through_the_resampling(
     # told although nothing is replaced
     assert found["dropped_slices"] == 1
     assert 0 < found["dropped_slice_share"] < 0.01
-    for motion in (False, True):
-        preprocess_dwi(**files, **NOTHING | {"outliers": True, "motion": motion})
+    for motion in ({}, MOTION):
+        preprocess_dwi(**files, **NOTHING | {"outliers": True} | motion)
         assert _quality(tmp_path)["dropped_slices"] == 1
         brain = read_labels(tmp_path / "out_mask.nii.gz").data[:, :, middle] > 0
         weights = read_volume(tmp_path / "out_weights.nii.gz").data

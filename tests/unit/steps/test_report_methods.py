@@ -5,13 +5,15 @@ from msimaging.reporting.methods import methods_text
 from msimaging.settings import validated
 from msimaging.steps.report_methods import step_records
 
+MOVED = pd.DataFrame({"step": ["correct_dwi_motion"], "state": ["done"]})
 LEDGER = pd.DataFrame({"step": ["preprocess_dwi", "fit_tensor"], "state": ["done", "done"]})
 
 
 @pytest.mark.parametrize("motion", [True, False])
 def test_a_correction_that_was_switched_off_leaves_the_methods_text(motion: bool) -> None:
     settings = validated({"bids_dir": "bids", "diffusion": {"motion": motion}})
-    text = methods_text(step_records(LEDGER, settings))
+    ledger = pd.concat([LEDGER, MOVED]) if motion else LEDGER
+    text = methods_text(step_records(ledger, settings))
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     left_out = " ".join(text.not_run)
     assert ("eddy currents were corrected" in told) is motion
@@ -38,12 +40,15 @@ def test_lesions_are_told_where_there_are_some_and_missed_nowhere() -> None:
     ],
 )
 def test_distortion_is_told_as_the_ledger_has_it(state: str, step: str, name: str) -> None:
-    rows = pd.DataFrame({"step": [step], "state": [state]})
+    reason = "no second polarity" if state == "absent" else ""
+    rows = pd.DataFrame({"step": [step], "state": [state], "reason": [reason]})
     settings = validated({"bids_dir": "bids"})
     text = methods_text(step_records(pd.concat([LEDGER, rows]), settings))
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     assert ("opposite phase encoding" in told) is (state == "done")
-    assert (name in " ".join(text.not_run)) is (state == "absent")
+    left_out = [line for line in text.not_run if name in line]
+    assert len(left_out) == (state == "absent")
+    assert all("no second polarity" in line for line in left_out)
 
 
 @pytest.mark.parametrize("asked", [False, "auto"])

@@ -30,7 +30,7 @@ fit = {"image": "o.nii.gz", "bval": "o.bval", "bvec": "o.bvec", "mask": "mask.ni
 preprocess_dwi(
     image="raw.nii.gz", bval="raw.bval", bvec="raw.bvec", sidecars=["raw.json"],
     opposite=["epi.nii.gz"], why_distorted="", denoise="mppca", unring="auto", outliers=True,
-    motion=True, bias=True, gradients="accept", out_reference="reference.nii.gz",
+    why_moving="", bias=True, gradients="accept", out_reference="reference.nii.gz",
     out_weights="weights.nii.gz", out_quality="series.tsv", out_confounds="confounds.tsv",
     out_orientation="orientation.tsv", **{f"out_{name}": path for name, path in fit.items()},
 )
