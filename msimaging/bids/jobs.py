@@ -70,6 +70,7 @@ STEPS = (
     Step("measure_fits", "dwi", _VISIT, "tensor_regions_by_fit", lambda plan: plan.other_fits()),
     Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
     Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
+    Step("warp_dwi_visit", "dwi", _VISIT, "dwi_log_jacobian", lambda plan: plan.warped),
     Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
     Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
     Step("change_diffusion", "dwi", _PAIR, "direction_change"),

@@ -60,6 +60,9 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         # diffusion, one patient
         "dwi_midpoint": f"{_PATIENT_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
         "dwi_pose": f"{_DWI}_from-subject_to-dwi_mode-image_xfm.tsv",
+        "dwi_warp_to_visit": f"{_DWI}_from-subject_to-dwi_mode-image_xfm.h5",
+        "dwi_warp_from_visit": f"{_DWI}_from-dwi_to-subject_mode-image_xfm.h5",
+        "dwi_log_jacobian": f"{_DWI}_space-subject_model-demons_param-logjacobian_dwimap.nii.gz",
         "lesion_tissue": f"{_PATIENT_DWI}_space-subject_desc-lesion_dseg.nii.gz",
         "lesion_change": f"{_PATIENT_DWI}_stat-lesionchange_desc-{{pair}}_stats.tsv",
         "dwi_template": f"{_PATIENT_DWI}_space-subject_model-tensor_param-fa_dwimap.nii.gz",

@@ -84,6 +84,16 @@ class Plan(Selection):
         """Return the table that holds the pose of each of some visits."""
         return [self.pose(modality, sub, ses) for ses in sessions]
 
+    @property
+    def warped(self) -> bool:
+        """Return whether each diffusion visit is bent to the mean of its patient's visits."""
+        return bool(self.settings["spatial"]["within_patient"] == "diffeomorphic")
+
+    def warps(self, sub: str, ses: str) -> list[str]:
+        """Return the bent ways from the midpoint to a visit and back; none where it is rigid."""
+        keys = ("dwi_warp_to_visit", "dwi_warp_from_visit") if self.warped else ()
+        return [output(key, sub=sub, ses=ses) for key in keys]
+
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""
         sessions = self.sessions(modality, sub)

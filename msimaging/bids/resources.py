@@ -80,6 +80,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
             mb=480, mb_per_voxels=100, seconds=12, seconds_per_scan=3, seconds_per_voxels=10
         ),
         "join_space": Cost(mb=400, mb_per_voxels=100, seconds=20),
+        "warp_visit": Cost(mb=400, mb_per_voxels=150, seconds=15, seconds_per_voxels=20),
         "split_tissue": Cost(mb=800, seconds=20),
         "change_lesions": Cost(mb=800, seconds=20),
         "measure_diffusion": Cost(

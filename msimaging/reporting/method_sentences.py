@@ -113,8 +113,7 @@ SENTENCES = {
     "measure_diffusion": _sentence(
         1,
         "region means of tensor measures",
-        "Tensor measures were averaged over the regions of {atlas} in native space: regions were "
-        "carried to each visit, so that no visit's maps were resampled for them.",
+        "Tensor measures were averaged over the regions of {atlas} in {space}.",
     ),
     "bootstrap_tensor": _sentence(
         1,
@@ -218,6 +217,13 @@ SENTENCES = {
         "later visits in a frozen space",
         "Visits after the second were registered to the space of the first two, which stayed as it "
         "was.",
+    ),
+    "warp_dwi_visit": _sentence(
+        3,
+        "warp of each visit to the mean of all",
+        "Each visit was then bent to the mean of all visits of its patient (diffeomorphic demons "
+        "on FA, lesions filled), composed with the other transforms into one resampling.",
+        "vercauteren2009",
     ),
     "split_tissue": _sentence(
         3,

@@ -78,6 +78,8 @@ REFERENCES = {
     "NeuroImage 2016;142:394-406. "
     "doi:10.1016/j.neuroimage.2016.08.016.",
     "westfall1993": "Westfall PH, Young SS. Resampling-based multiple testing. Wiley 1993.",
+    "vercauteren2009": "Vercauteren T et al. Diffeomorphic demons: efficient non-parametric image "
+    "registration. NeuroImage 2009;45:S61-S72.",
     "whitcher2008": "Whitcher B et al. Using the wild bootstrap to quantify uncertainty in "
     "diffusion tensor imaging. Hum Brain Mapp 2008;29:346-362. "
     "doi:10.1002/hbm.20395.",

@@ -11,9 +11,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from msimaging.atlases.templates import template_grid
 from msimaging.parcellation import Parcellation
 from msimaging.spatial.resampling import resample_image
-from msimaging.spatial.transforms import compose, from_matrix
+from msimaging.spatial.transforms import compose, from_matrix, transform_points
 from msimaging.volumes import Volume
 from msimaging.xfms import read_midpoint, read_transform
 
@@ -82,16 +83,25 @@ class CarriedLabels:
     expected_voxels: NDArray[np.int64]
 
 
-def template_to_visit(from_template: str, midpoint: str, session: str) -> sitk.Transform:
-    """Compose the way of points from the template over the midpoint to one visit."""
-    matrix = read_midpoint(midpoint)[session]
-    return compose(read_transform(from_template), from_matrix(matrix))
+def template_to_visit(
+    from_template: str, midpoint: str, session: str, *, warps: Sequence[str] = ()
+) -> sitk.Transform:
+    """Compose the way of points from the template over the midpoint to one visit.
+
+    ``warps`` are the transforms from the midpoint to the visit and back where these bend.
+    """
+    bent = [read_transform(path) for path in warps[:1]]
+    rigid = from_matrix(read_midpoint(midpoint)[session])
+    return compose(read_transform(from_template), *(bent or [rigid]))
 
 
-def visit_to_template(to_template: str, midpoint: str, session: str) -> sitk.Transform:
+def visit_to_template(
+    to_template: str, midpoint: str, session: str, *, warps: Sequence[str] = ()
+) -> sitk.Transform:
     """Compose the way of points from one visit over the midpoint to the template."""
-    matrix = np.linalg.inv(read_midpoint(midpoint)[session])
-    return compose(from_matrix(matrix), read_transform(to_template))
+    bent = [read_transform(path) for path in warps[1:]]
+    rigid = from_matrix(np.linalg.inv(read_midpoint(midpoint)[session]))
+    return compose(*(bent or [rigid]), read_transform(to_template))
 
 
 def carried_labels(
@@ -142,7 +152,47 @@ def carry_labels(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> Car
 def carry_weights(
     atlas: Parcellation, visit: Volume, way: sitk.Transform
 ) -> tuple[csr_array, NDArray[np.float64]]:
-    """Carry regions to a visit as shares of voxels, finer than its grid.
+    """Return what `weigh_regions` makes of the points of `points_in_visit`."""
+    return weigh_regions(points_in_visit(atlas, visit, way))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionPoints:
+    """Regions as points at which a visit is read.
+
+    Attributes
+    ----------
+    voxels : (V, 3) ndarray
+        The points in voxels of the visit.
+    region : (V,) ndarray
+        Row of each point's region, from 0.
+    n_regions : int
+        P.
+    visit_shape : (3,) tuple of int
+        Of the visit's grid.
+    per_voxel : int
+        Points that make a voxel.
+    places : (V, 3) ndarray of int
+        The points on the grid that they come from.
+    shape, affine
+        Of that grid.
+    grid_to_visit : SimpleITK.Transform
+        Points of that grid's space to points of the visit.
+    """
+
+    voxels: NDArray[np.float64]
+    region: NDArray[np.int64]
+    n_regions: int
+    visit_shape: tuple[int, ...]
+    per_voxel: int
+    places: NDArray[np.int64]
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    grid_to_visit: sitk.Transform
+
+
+def points_in_visit(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> RegionPoints:
+    """Place the regions of an atlas in a visit.
 
     A region of a dozen voxels whose border falls differently on the grids of two visits changes
     its mean by several per cent. So the region is carried as points, 27 a voxel, and the scan is
@@ -160,65 +210,9 @@ def carry_weights(
 
     Returns
     -------
-    weights : (P, X * Y * Z) sparse array
-        Weight of every voxel, in C order, in units of voxels.
-    expected : (P,) ndarray
-        Weight that a region has when all of it lies in the field of view.
+    RegionPoints
+        On a grid three times finer than the visit's.
     """
-    points = _points(atlas, visit, way)
-    n_regions = len(atlas.indices)
-    weights = trilinear_weights(points.voxels, points.region, visit.data.shape[:3], n_regions)
-    expected = np.bincount(points.region, minlength=n_regions)
-    return weights / _POINTS**3, expected / _POINTS**3
-
-
-def carry_tissues(
-    atlas: Parcellation, visit: Volume, way: sitk.Transform, *, tissues: Tissues
-) -> CarriedTissues:
-    """Divide the regions of `carry_weights` by tissue, with the same points.
-
-    Parameters
-    ----------
-    atlas, visit, way
-        As for `carry_weights`.
-    tissues : Tissues
-        Tissue of every point of the midpoint space, and the visit's own lesions.
-
-    Returns
-    -------
-    CarriedTissues
-        One row for each tissue of the whole atlas, then one for each tissue of each region.
-    """
-    points = _points(atlas, visit, way)
-    tissue = _read_at(points, tissues.image, tissues.visit_to_midpoint)
-    lesion = _read_at(points, tissues.lesions, sitk.Transform(3, sitk.sitkIdentity)) > 0
-    n_regions, n_tissues = len(atlas.indices), len(TISSUES)
-    inside = (tissue > 0) & (tissue <= n_tissues)
-    row = (points.region[inside] + 1) * n_tissues + tissue[inside].astype(int) - 1
-    whole = tissue[inside].astype(int) - 1
-    n_rows = (n_regions + 1) * n_tissues
-    voxels = np.concatenate([points.voxels[inside]] * 2)
-    rows = np.concatenate([row, whole])
-    counts = np.bincount(points.region, minlength=n_regions)
-    return CarriedTissues(
-        weights=trilinear_weights(voxels, rows, visit.data.shape[:3], n_rows) / _POINTS**3,
-        expected=np.bincount(rows, minlength=n_rows) / _POINTS**3,
-        lesion_share=np.bincount(points.region, weights=lesion, minlength=n_regions) / counts,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Points:
-    """Regions as points: places in voxels of the visit, and the fine grid they come from."""
-
-    voxels: NDArray[np.float64]
-    region: NDArray[np.int64]
-    places: NDArray[np.int64]
-    shape: tuple[int, ...]
-    affine: NDArray[np.float64]
-
-
-def _points(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> _Points:
     wide, margin = _wide_labels(atlas, visit, way)
     found = np.argwhere(wide > 0)
     low, high = found.min(axis=0) - 1, found.max(axis=0) + 2
@@ -235,26 +229,133 @@ def _points(atlas: Parcellation, visit: Volume, way: sitk.Transform) -> _Points:
         target_affine=fine_affine,
         interpolation="nearest",
     )
-    index = np.full(int(atlas.indices.max()) + 1, -1)
-    index[atlas.indices] = np.arange(len(atlas.indices))
-    places = np.argwhere(fine > 0)
-    region = index[fine[tuple(places.T)].astype(int)]
-    places, region = places[region >= 0], region[region >= 0]
-    return _Points(
+    places, region = _labelled(fine, atlas)
+    return RegionPoints(
         voxels=places / _POINTS + corner,
         region=region,
+        n_regions=len(atlas.indices),
+        visit_shape=visit.data.shape[:3],
+        per_voxel=_POINTS**3,
         places=places,
         shape=shape,
         affine=fine_affine,
+        grid_to_visit=sitk.Transform(3, sitk.sitkIdentity),
     )
 
 
-def _read_at(points: _Points, image: Volume, way: sitk.Transform) -> NDArray[np.int32]:
+def points_in_template(
+    atlas: Parcellation, visit: Volume, way: sitk.Transform, *, resolution: int
+) -> RegionPoints:
+    """Place the regions of an atlas where they are: the visit is read at the template's voxels.
+
+    Their mean is that of a map resampled linearly onto the template's grid; written as weights of
+    the visit's own voxels, their standard errors come from the visit's noise as in native space.
+
+    Parameters
+    ----------
+    atlas, visit
+        As for `points_in_visit`.
+    way : SimpleITK.Transform
+        Points of the template to points of the visit.
+    resolution : int
+        Voxel size in mm of the template's grid.
+
+    Returns
+    -------
+    RegionPoints
+        The centres of that grid's voxels.
+    """
+    shape, affine = template_grid(resolution=resolution)
+    labels = carried_labels(atlas.labels_img, atlas.affine, np.eye(4), shape, affine)
+    places, region = _labelled(labels, atlas)
+    points = transform_points(way, places @ affine[:3, :3].T + affine[:3, 3])
+    to_voxels = np.linalg.inv(visit.affine)
+    return RegionPoints(
+        voxels=points @ to_voxels[:3, :3].T + to_voxels[:3, 3],
+        region=region,
+        n_regions=len(atlas.indices),
+        visit_shape=visit.data.shape[:3],
+        per_voxel=1,
+        places=places,
+        shape=shape,
+        affine=affine,
+        grid_to_visit=way,
+    )
+
+
+def _labelled(
+    labels: NDArray[Any], atlas: Parcellation
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the voxels of an atlas's regions, (V, 3), and the row of each one's region, (V,)."""
+    index = np.full(int(atlas.indices.max()) + 1, -1)
+    index[atlas.indices] = np.arange(len(atlas.indices))
+    places = np.argwhere(labels > 0)
+    region = index[labels[tuple(places.T)].astype(int)]
+    return places[region >= 0], region[region >= 0]
+
+
+def weigh_regions(points: RegionPoints) -> tuple[csr_array, NDArray[np.float64]]:
+    """Turn points into weights of a visit's voxels.
+
+    Parameters
+    ----------
+    points : RegionPoints
+        Of P regions.
+
+    Returns
+    -------
+    weights : (P, X * Y * Z) sparse array
+        Weight of every voxel, in C order, in units of voxels.
+    expected : (P,) ndarray
+        Weight that a region has when all of it lies in the field of view.
+    """
+    n_regions = points.n_regions
+    weights = trilinear_weights(points.voxels, points.region, points.visit_shape, n_regions)
+    expected = np.bincount(points.region, minlength=n_regions)
+    return weights / points.per_voxel, expected / points.per_voxel
+
+
+def weigh_tissues(points: RegionPoints, tissues: Tissues) -> CarriedTissues:
+    """Divide the regions of `weigh_regions` by tissue, with the same points.
+
+    Parameters
+    ----------
+    points : RegionPoints
+        Of P regions.
+    tissues : Tissues
+        Tissue of every point of the midpoint space, and the visit's own lesions.
+
+    Returns
+    -------
+    CarriedTissues
+        One row for each tissue of the whole atlas, then one for each tissue of each region.
+    """
+    tissue = _read_at(points, tissues.image, tissues.visit_to_midpoint)
+    lesion = _read_at(points, tissues.lesions, sitk.Transform(3, sitk.sitkIdentity)) > 0
+    n_regions, n_tissues = points.n_regions, len(TISSUES)
+    inside = (tissue > 0) & (tissue <= n_tissues)
+    row = (points.region[inside] + 1) * n_tissues + tissue[inside].astype(int) - 1
+    whole = tissue[inside].astype(int) - 1
+    n_rows = (n_regions + 1) * n_tissues
+    voxels = np.concatenate([points.voxels[inside]] * 2)
+    rows = np.concatenate([row, whole])
+    counts = np.bincount(points.region, minlength=n_regions)
+    weights = trilinear_weights(voxels, rows, points.visit_shape, n_rows)
+    return CarriedTissues(
+        weights=weights / points.per_voxel,
+        expected=np.bincount(rows, minlength=n_rows) / points.per_voxel,
+        lesion_share=np.bincount(points.region, weights=lesion, minlength=n_regions) / counts,
+    )
+
+
+def _read_at(
+    points: RegionPoints, image: Volume, visit_to_image: sitk.Transform
+) -> NDArray[np.int32]:
     """Read labels (V,) at the points, by nearest neighbour."""
     carried = resample_image(
         image.data,
         image.affine,
-        target_to_source=way,
+        target_to_source=compose(points.grid_to_visit, visit_to_image),
         target_shape=points.shape,
         target_affine=points.affine,
         interpolation="nearest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msimaging.steps.measure_diffusion import measure_diffusion
+from msimaging.steps.measure_diffusion import MeasureIn, measure_diffusion
 from msimaging.steps.normalise_maps import normalise_maps
 
 
@@ -20,15 +20,17 @@ def map_visit(
     midpoint: str,
     to_template: str,
     from_template: str,
+    warps: Sequence[str],
     session: str,
     lesions: Sequence[str],
     tissue: Sequence[str],
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
+    measure_in: MeasureIn,
+    resolution: int,
     n_samples: int,
     seed: int,
     settings: str,
-    resolution: int,
     out_tables: Sequence[str],
     out_maps: Sequence[str],
     out_tensor: str,
@@ -38,8 +40,8 @@ def map_visit(
 
     Parameters
     ----------
-    image, bval, bvec, mask, further, lesions, tissue, atlases, own, n_samples, seed, settings,
-    out_tables
+    image, bval, bvec, mask, further, lesions, tissue, atlases, own, measure_in, n_samples,
+    seed, settings, out_tables
         As in `measure_diffusion`.
     tensor, from_template, resolution, out_maps, out_tensor, out_direction
         As in `normalise_maps`.
@@ -47,6 +49,8 @@ def map_visit(
         From the measure to its map.
     midpoint, to_template : str
         Rigid poses of the visits, and the way from their midpoint to the template.
+    warps : sequence of str
+        Transforms from the midpoint to the visit and back; empty where the pose is all.
     session : str
         The visit.
     """
@@ -59,11 +63,15 @@ def map_visit(
         further=further,
         midpoint=midpoint,
         to_template=to_template,
+        from_template=from_template,
+        warps=warps,
         session=session,
         lesions=lesions,
         tissue=tissue,
         atlases=atlases,
         own=own,
+        measure_in=measure_in,
+        resolution=resolution,
         n_samples=n_samples,
         seed=seed,
         settings=settings,
@@ -76,6 +84,7 @@ def map_visit(
         mask=mask,
         midpoint=midpoint,
         from_template=from_template,
+        warps=warps,
         session=session,
         resolution=resolution,
         out_maps=out_maps,

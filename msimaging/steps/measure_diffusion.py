@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
@@ -22,16 +22,26 @@ from msimaging.spatial.transforms import from_matrix
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.carrying import (
     TISSUES,
+    RegionPoints,
     Tissues,
-    carry_tissues,
-    carry_weights,
+    points_in_template,
+    points_in_visit,
+    template_to_visit,
     visit_to_template,
+    weigh_regions,
+    weigh_tissues,
 )
 from msimaging.steps.records import describe
 from msimaging.tables import write_table
 from msimaging.volumes import Volume, read_labels, read_volume
 from msimaging.xfms import read_midpoint
 
+MeasureIn = Literal["native", "common"]
+#: How a visit is read, for sidecars.
+_READ: Mapping[MeasureIn, str] = {
+    "native": "grid of the visit; regions carried as points, read trilinearly",
+    "common": "grid of the template; the visit's maps read trilinearly at its voxels",
+}
 #: Label of the tissues of the whole atlas, and of the volume of all lesions.
 ALL_REGIONS, ALL_LESIONS = "all regions", "all lesions"
 #: Edge, in voxels, of the cubes within which a scanner's reconstruction ties the noise together.
@@ -61,17 +71,21 @@ def measure_diffusion(
     further: Mapping[str, str],
     midpoint: str,
     to_template: str,
+    from_template: str,
+    warps: Sequence[str],
     session: str,
     lesions: Sequence[str],
     tissue: Sequence[str],
     atlases: Sequence[str],
     own: Mapping[str, Mapping[str, str]],
+    measure_in: MeasureIn,
+    resolution: int,
     n_samples: int,
     seed: int,
     settings: str,
     out_tables: Sequence[str],
 ) -> None:
-    """Carry each atlas to the visit's grid and average the maps over its regions.
+    """Average the maps of a visit over the regions of each atlas.
 
     Parameters
     ----------
@@ -81,8 +95,10 @@ def measure_diffusion(
         From the tensor measure to its map.
     further : mapping
         From the measure of another model to its map; given without a standard error.
-    midpoint, to_template : str
-        Rigid poses of the visits, and the way from their midpoint to the template.
+    midpoint, to_template, from_template : str
+        Rigid poses of the visits, and the way from their midpoint to the template and back.
+    warps : sequence of str
+        Transforms from the midpoint to the visit and back; empty where the pose is all.
     session : str
         The visit.
     lesions, tissue : sequence of str
@@ -91,6 +107,10 @@ def measure_diffusion(
         Their names.
     own : mapping
         Files of user atlases.
+    measure_in : {"native", "common"}
+        Whether regions are carried to the visit, or the visit is read at the template's voxels.
+    resolution : int
+        Size of these voxels in mm.
     n_samples, seed : int
         Resamples of the wild bootstrap and where their random numbers start.
     settings : str
@@ -106,10 +126,20 @@ def measure_diffusion(
     scalar_maps = {
         name: read_volume(path, ndim=3).data for name, path in {**maps, **further}.items()
     }
-    way = visit_to_template(to_template, midpoint, session)
+    place = _places(
+        measure_in,
+        series,
+        to_template=to_template,
+        from_template=from_template,
+        midpoint=midpoint,
+        warps=warps,
+        session=session,
+        resolution=resolution,
+    )
     tissues = _tissues(lesions, tissue, midpoint, session)
     for name, out_table in zip(atlases, out_tables, strict=True):
-        regions = _regions(named_atlas(name, own), series, way, tissues)
+        atlas = named_atlas(name, own)
+        regions = _regions(atlas, place(atlas), tissues)
         touched = np.asarray(regions.weights.sum(axis=0)).reshape(brain.shape) > 0
         errors = wild_bootstrap(
             series.data[..., used],
@@ -137,17 +167,37 @@ def measure_diffusion(
                 *maps.values(),
                 *further.values(),
                 midpoint,
-                to_template,
+                to_template if measure_in == "native" else from_template,
+                *warps,
                 *lesions,
                 *tissue,
             ],
             columns=REGION_COLUMNS,
             AtlasSpace=TEMPLATE,
-            MeasuredIn="grid of the visit; regions carried as points, read trilinearly",
+            MeasuredIn=_READ[measure_in],
             BootstrapSamples=n_samples,
             Seed=seed,
             Settings=settings,
         )
+
+
+def _places(
+    measure_in: MeasureIn,
+    visit: Volume,
+    *,
+    to_template: str,
+    from_template: str,
+    midpoint: str,
+    warps: Sequence[str],
+    session: str,
+    resolution: int,
+) -> Callable[[Parcellation], RegionPoints]:
+    """Return what places the regions of an atlas for reading the visit."""
+    if measure_in == "native":
+        to_atlas = visit_to_template(to_template, midpoint, session, warps=warps)
+        return lambda atlas: points_in_visit(atlas, visit, to_atlas)
+    to_visit = template_to_visit(from_template, midpoint, session, warps=warps)
+    return lambda atlas: points_in_template(atlas, visit, to_visit, resolution=resolution)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,16 +218,15 @@ def _tissues(
     if not lesions:
         return None
     (mask,), (image,) = lesions, tissue
+    # tissues were drawn where masks of all visits meet rigidly: a warp would undo a lesion's growth
     back = np.linalg.inv(read_midpoint(midpoint)[session])
     return Tissues(
         image=read_labels(image), visit_to_midpoint=from_matrix(back), lesions=read_labels(mask)
     )
 
 
-def _regions(
-    atlas: Parcellation, visit: Volume, way: sitk.Transform, tissues: Tissues | None
-) -> _Regions:
-    weights, expected = carry_weights(atlas, visit, way)
+def _regions(atlas: Parcellation, points: RegionPoints, tissues: Tissues | None) -> _Regions:
+    weights, expected = weigh_regions(points)
     index, names = np.asarray(atlas.indices), [str(name) for name in atlas.names]
     if tissues is None:
         return _Regions(
@@ -188,7 +237,7 @@ def _regions(
             expected=expected,
             of_lesions=[],
         )
-    divided = carry_tissues(atlas, visit, way, tissues=tissues)
+    divided = weigh_tissues(points, tissues)
     present = divided.expected > 0
     kinds = [f"-{kind}" for _ in range(len(names) + 1) for kind in TISSUES]
     divided_names = [name for name in (ALL_REGIONS, *names) for _ in TISSUES]

@@ -23,6 +23,7 @@ def normalise_maps(
     mask: str,
     midpoint: str,
     from_template: str,
+    warps: Sequence[str],
     session: str,
     resolution: int,
     out_maps: Sequence[str],
@@ -43,6 +44,8 @@ def normalise_maps(
         Brain mask of the visit; outside it the results are 0.
     midpoint, from_template : str
         Rigid poses of the visits, and the way from the template to their midpoint.
+    warps : sequence of str
+        Transforms from the midpoint to the visit and back; empty where the pose is all.
     session : str
         The visit.
     resolution : float
@@ -53,7 +56,7 @@ def normalise_maps(
         Tensor turned by the finite strain, and main direction preserved along the tissue.
     """
     shape, affine = template_grid(resolution=resolution)
-    way = template_to_visit(from_template, midpoint, session)
+    way = template_to_visit(from_template, midpoint, session, warps=warps)
     brain = read_labels(mask)
     inside = resample_image(
         brain.data > 0,
@@ -80,7 +83,7 @@ def normalise_maps(
         describe(
             out_map,
             metric.description,
-            sources=[path, mask, midpoint, from_template],
+            sources=[path, mask, midpoint, from_template, *warps],
             Units=metric.units or "1",
             Resolution=f"{resolution:g} mm isotropic, cubic B-spline, resampled once",
             SkullStripped=True,
@@ -99,7 +102,7 @@ def normalise_maps(
         describe(
             path,
             text,
-            sources=[tensor, mask, midpoint, from_template],
+            sources=[tensor, mask, midpoint, from_template, *warps],
             Units="mm2/s" if kind == "tensor" else "1",
             Resolution=f"{resolution:g} mm isotropic, linear per component, resampled once",
             SkullStripped=True,

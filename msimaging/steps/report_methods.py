@@ -89,6 +89,7 @@ _WAYS_IN = frozenset(
         "map_seeds",
         "adopt_bold_space",
         "join_dwi_space",
+        "warp_dwi_visit",
         "split_tissue",
         "change_lesions",
     }
@@ -126,7 +127,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "correct_bias": {},
         "fit_tensor": {"fit": diffusion["fit"]},
         **{model.rule: {"highest": f"{model.highest:g}"} for model in FURTHER_MODELS.values()},
-        "measure_diffusion": {"atlas": regions},
+        "measure_diffusion": {"atlas": regions, "space": _measured_in(settings["spatial"])},
         "bootstrap_tensor": {"samples": diffusion["bootstrap_samples"]},
         "preprocess_bold": {},
         "correct_bold_distortion": {"method": "field from images of opposite phase encoding"},
@@ -152,6 +153,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "build_bold_space": resolution,
         "adopt_bold_space": {},
         "join_dwi_space": {},
+        "warp_dwi_visit": {},
         "split_tissue": {"rim": f"{settings['spatial']['lesion_rim_mm']:g}"},
         "change_lesions": {},
         "normalise_maps": {"resolution": settings["spatial"]["map_resolution"]},
@@ -164,3 +166,15 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "run_workflow": {},
     }
+
+
+def _measured_in(spatial: Mapping[str, Any]) -> str:
+    if spatial["measure_in"] == "native":
+        return (
+            "native space: regions were carried to each visit, so that no visit's maps were "
+            "resampled for them"
+        )
+    return (
+        "the common space: the maps of every visit were read once, trilinearly, at the voxels of "
+        f"the template's {spatial['map_resolution']} mm grid"
+    )

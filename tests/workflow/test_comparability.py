@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from msimaging.bids.layout import output
 from msimaging.bids.ledger import left_out
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows
@@ -69,6 +70,29 @@ def test_what_differs_is_told_and_only_what_blocks_is_left_out(
     assert "found j- then j" in told[0].reason
     (row,) = read_rows(study / "incomparable.tsv")
     assert (row["baseline"], row["follow_up"]) == ("ses-baseline", "ses-month06")
+
+
+@pytest.mark.slow
+def test_a_run_with_a_blocked_pair_says_so_and_ends_with_3(
+    dataset: Path, tmp_path: Path, msimaging: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    study = tmp_path / "study"
+    create_study(dataset, study)
+    target = output("dataset_description")
+    result = msimaging("run", study, "--cores", 1, "--", target)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert (study / target).is_file()
+    told = [line for line in result.stdout.splitlines() if "excluded: change of bold" in line]
+    assert told
+    assert all("sub-moved baselineToMonth06" in line for line in told)
+    assert "PhaseEncodingDirection" in result.stdout
+    assert "excluded: change of dwi" not in result.stdout
+
+    # without the difference the same run ends with 0
+    (bold,) = (dataset / "sub-moved" / "ses-month06").glob("func/*_bold.json")
+    set_fields(bold, PhaseEncodingDirection="j-")
+    result = msimaging("run", study, "--cores", 1, "--", target)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_settings_grade_the_differences(

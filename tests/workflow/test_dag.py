@@ -436,8 +436,8 @@ def test_a_job_costs_less_than_half_a_second_beyond_its_work(tmp_path: Path) -> 
     assert overhead[1] < 0.5
 
 
-def test_a_frozen_space_is_joined_by_later_visits_and_masks_add_jobs(tmp_path: Path) -> None:
-    settings = {"spatial": {"new_visit": "frozen"}}
+def test_later_visits_lesion_masks_and_warps_add_their_jobs(tmp_path: Path) -> None:
+    settings = {"spatial": {"new_visit": "frozen", "within_patient": "diffeomorphic"}}
     table = both(tmp_path, months=(0, 6, 12), **settings)
     for scan in table.scans:
         if scan["modality"] == "dwi" and "sub-01" in scan["path"]:
@@ -446,5 +446,6 @@ def test_a_frozen_space_is_joined_by_later_visits_and_masks_add_jobs(tmp_path: P
     sizes = {"visits": 6, "patients": 2, "pairs": 4}
     joins = {"join_dwi_space": 2, "join_bold_space": 2}
     of_lesions = {"split_tissue": 1, "change_lesions": 2}
-    jobs = {**dwi_jobs(**sizes), **bold_jobs(**sizes), **joins, **of_lesions}
+    of_visits = {"warp_dwi_visit": 6}
+    jobs = {**dwi_jobs(**sizes), **bold_jobs(**sizes), **joins, **of_lesions, **of_visits}
     assert job_counts(table.write()) == expected(**jobs)

@@ -350,6 +350,12 @@ def pose(modality, **fixed):
     )
 
 
+@with_signature
+def warps_of_visit(wildcards):
+    """Input function: bent ways from the midpoint to a visit and back, none where it is rigid."""
+    return PLAN.warps(wildcards.sub, wildcards.ses)
+
+
 def sessions_of_patient(modality):
     """Params function: the sessions of a patient, in the order of time."""
 

@@ -192,6 +192,34 @@ rule join_dwi_space:
         "../scripts/join_space.py"
 
 
+rule warp_dwi_visit:
+    input:
+        tensor=output("tensor"),
+        midpoint=pose("dwi"),
+        template=rules.build_dwi_space.output.template,
+        lesions=lesions_of_patient("dwi"),
+        poses=poses_of_patient("dwi"),
+    output:
+        to_visit=output("dwi_warp_to_visit"),
+        from_visit=output("dwi_warp_from_visit"),
+        log_jacobian=output("dwi_log_jacobian"),
+    log:
+        log("warp_dwi_visit", "sub", "ses"),
+    benchmark:
+        benchmark("warp_dwi_visit", "sub", "ses")
+    threads: 1
+    resources:
+        mem_mb=memory("warp_visit", "dwi"),
+        runtime=minutes("warp_visit", "dwi"),
+    params:
+        code=code("warp_visit"),
+        image=of_visit("tensor_map", param="fa"),
+        mask=of_visit("dwi_mask"),
+        sessions=sessions_of_patient("dwi"),
+    script:
+        "../scripts/warp_visit.py"
+
+
 rule split_tissue:
     input:
         lesions=lesions_of_patient("dwi"),
@@ -222,6 +250,7 @@ rule measure_diffusion:
         midpoint=pose("dwi"),
         lesions=lesion_of_visit("dwi"),
         tissue=tissue_of_patient,
+        warps=warps_of_visit,
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
         direction=output("direction_template"),
@@ -239,6 +268,7 @@ rule measure_diffusion:
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
         further=further_maps,
+        measure_in=SETTINGS["spatial"]["measure_in"],
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
         made_by=made_by("diffusion"),

@@ -9,16 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from msimaging.atlases.templates import template_grid
 from msimaging.parcellation import Parcellation
-from msimaging.spatial.transforms import from_matrix
+from msimaging.spatial.resampling import resample_image
+from msimaging.spatial.transforms import compose, from_matrix
 from msimaging.steps.carrying import (
     TISSUES,
     Tissues,
     carried_labels,
-    carry_tissues,
-    carry_weights,
+    points_in_template,
+    points_in_visit,
+    weigh_regions,
+    weigh_tissues,
 )
 from msimaging.steps.change_lesions import change_lesions
 from msimaging.steps.split_tissue import split_tissue
@@ -73,8 +78,9 @@ def test_tissues_divide_each_region_and_follow_the_pose_of_the_visit() -> None:
         visit_to_midpoint=back,
         lesions=Volume(data=own, affine=visit.affine),
     )
-    whole, expected = carry_weights(atlas(), visit, back)
-    divided = carry_tissues(atlas(), visit, back, tissues=tissues)
+    points = points_in_visit(atlas(), visit, back)
+    whole, expected = weigh_regions(points)
+    divided = weigh_tissues(points, tissues)
     rows = divided.weights.toarray().reshape(3, len(TISSUES), -1)
     np.testing.assert_allclose(rows[1:].sum(axis=1), whole.toarray(), atol=1e-9)
     np.testing.assert_allclose(rows[0], rows[1:].sum(axis=0), atol=1e-9)
@@ -89,6 +95,65 @@ def test_tissues_divide_each_region_and_follow_the_pose_of_the_visit() -> None:
     weights = rows[0, 0] / rows[0, 0].sum()
     points = np.indices(COARSE).reshape(3, -1).T @ visit.affine[:3, :3].T + visit.affine[:3, 3]
     assert np.linalg.norm(weights @ points - centre) < 0.3
+
+
+def test_regions_read_in_the_template_are_means_of_the_map_carried_there() -> None:
+    """The same number as averaging the map resampled onto the template's grid."""
+    rng = np.random.default_rng(4)
+    values = gaussian_filter(rng.normal(size=COARSE), 1.5).astype(np.float32)
+    visit = Volume(data=values, affine=centred(COARSE, 2.5))
+    to_visit = from_matrix(POSE)
+    weights, expected = weigh_regions(points_in_template(atlas(), visit, to_visit, resolution=2))
+    shape, affine = template_grid(resolution=2)
+    moved, labels = (
+        resample_image(
+            data,
+            own,
+            target_to_source=way,
+            target_shape=shape,
+            target_affine=affine,
+            interpolation=kernel,
+        )
+        for data, own, way, kernel in (
+            (values, visit.affine, to_visit, "linear"),
+            (atlas().labels_img, FINE_AFFINE, compose(np.eye(4)), "nearest"),
+        )
+    )
+    means = (weights @ values.ravel().astype(float)) / expected
+    np.testing.assert_allclose(means, [moved[labels == i].mean() for i in (3, 8)], rtol=1e-4)
+    np.testing.assert_array_equal(expected, [(labels == i).sum() for i in (3, 8)])
+    # and close to what is read in native space
+    native, whole = weigh_regions(points_in_visit(atlas(), visit, from_matrix(np.linalg.inv(POSE))))
+    np.testing.assert_allclose(
+        (native @ values.ravel()) / whole, means, atol=0.02 * np.abs(values).max()
+    )
+    # the border between the halves runs through voxels of the template: only their sum is alike
+    assert whole.sum() * 2.5**3 == pytest.approx(expected.sum() * 2.0**3, rel=0.02)
+
+
+def test_tissues_lie_at_the_same_places_in_native_and_in_common_space() -> None:
+    away = distance(FINE, FINE_AFFINE, np.array([9.0, 0, 0]))
+    image = np.select([away < 5, away < 8], [1, 2], 3).astype(np.int32)
+    visit = Volume(data=np.zeros(COARSE, np.float32), affine=centred(COARSE, 2.5))
+    own = (distance(COARSE, visit.affine, (POSE @ [9.0, 0, 0, 1])[:3]) < 5).astype(np.int32)
+    back = from_matrix(np.linalg.inv(POSE))
+    tissues = Tissues(
+        image=Volume(data=image, affine=FINE_AFFINE),
+        visit_to_midpoint=back,
+        lesions=Volume(data=own, affine=visit.affine),
+    )
+    native, common = (
+        weigh_tissues(points, tissues)
+        for points in (
+            points_in_visit(atlas(), visit, back),
+            points_in_template(atlas(), visit, from_matrix(POSE), resolution=2),
+        )
+    )
+    np.testing.assert_allclose(
+        common.expected * 2.0**3, native.expected * 2.5**3, rtol=0.12, atol=40
+    )
+    np.testing.assert_allclose(common.lesion_share, native.lesion_share, atol=0.01)
+    assert common.lesion_share[1] > 0.02
 
 
 def visit_files(folder: Path, masks: list[np.ndarray], affine: np.ndarray) -> dict[str, object]:
@@ -180,7 +245,7 @@ def test_a_mask_is_read_in_its_own_frame() -> None:
     everything = Volume(data=np.full(FINE, 3, np.int32), affine=FINE_AFFINE)
     lesions = Volume(data=fine, affine=FINE_AFFINE)
     tissues = Tissues(image=everything, visit_to_midpoint=still, lesions=lesions)
-    share = carry_tissues(atlas(), visit, still, tissues=tissues).lesion_share
+    share = weigh_tissues(points_in_visit(atlas(), visit, still), tissues).lesion_share
     labels = atlas().labels_img
     truth = [(fine[labels == index] > 0).mean() for index in (3, 8)]
     np.testing.assert_allclose(share, truth, rtol=0.05)
