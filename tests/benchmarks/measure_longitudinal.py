@@ -229,6 +229,7 @@ def measured(series, folder, n_samples):
             out_weights=str(own / "weights.nii.gz"),
             out_quality=str(own / "series_quality.tsv"),
             out_confounds=str(own / "confounds.tsv"),
+            out_orientation=str(own / "orientation.tsv"),
         )
         inputs = {
             "image": str(own / "dwi.nii.gz"),
