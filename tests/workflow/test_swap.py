@@ -70,7 +70,6 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         out_orientation=scan.file("orientation.tsv"),
         out_quality=scan.file("series_quality.tsv"),
         out_confounds=scan.file("confounds.tsv"),
-        out_orientation=scan.file("orientation.tsv"),
     )
     fit_visit_tensor(
         image=scan.file("dwi.nii.gz"),
