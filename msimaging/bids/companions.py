@@ -333,6 +333,33 @@ def companions(plan: Plan) -> Iterator[str]:
                 yield from files_drawn(drawn)
 
 
+def siblings(plan: Plan) -> Iterator[tuple[str, str]]:
+    """List what jobs read of other jobs without waiting for it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+
+    Yields
+    ------
+    known, path : str
+        The output that is waited for, and a file that its job writes too.
+    """
+    task = plan.settings["functional"]["task"]
+    of_dwi = ("bval", "bvec", "mask", "weights", "series_quality", "reference", "confounds")
+    for visit in plan.visits_with("dwi"):
+        named = {"sub": visit.participant_id, "ses": visit.session_id}
+        for name in of_dwi:
+            yield output("dwi", **named), output(f"dwi_{name}", **named)
+    for visit in plan.visits_with("bold"):
+        named = {"sub": visit.participant_id, "ses": visit.session_id, "task": task}
+        for name in ("sidecar", "mask", "motion", "reference"):
+            yield output("bold", **named), output(f"bold_{name}", **named)
+    for path in companions(plan):
+        yield stand_in(path), path
+
+
 def drawn_of(plan: Plan, modality: Modality, sub: str) -> list[dict[str, Any]]:
     """Return all that the pictures of a patient show, and their files."""
     if modality == "dwi":

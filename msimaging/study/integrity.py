@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msimaging.bids.companions import stand_in
+from msimaging.bids.companions import siblings, stand_in
 from msimaging.bids.layout import DERIVATIVES, TEMPLATES, output
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows, write_rows
@@ -105,6 +105,7 @@ def find_damage(study: Path, plan: Plan) -> list[Damage]:
         *_missing(study, known, results),
         *_altered(study, known, results),
         *_changed_scans(study, plan, known),
+        *_never_made(plan, known, results),
     ]
     return sorted(found, key=lambda damage: (damage.path, damage.file))
 
@@ -161,6 +162,13 @@ def _missing(study: Path, known: States, results: States) -> Iterator[Damage]:
         # with its whole folder gone a result is missed by Snakemake, too
         if path and (study / path).parent.is_dir():
             yield Damage(path=path, file=file, cause="was deleted")
+
+
+def _never_made(plan: Plan, known: States, results: States) -> Iterator[Damage]:
+    """Find what an earlier version of a step did not write; only its other files are waited for."""
+    for path, file in siblings(plan):
+        if path in results and file not in results and file not in known:
+            yield Damage(path=path, file=file, cause="is not there beside it")
 
 
 def _altered(study: Path, known: States, results: States) -> Iterator[Damage]:

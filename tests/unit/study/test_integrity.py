@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from msimaging.bids.companions import siblings
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
@@ -43,6 +44,9 @@ class Study:
         for path in (SIDECAR, MATRIX, MATRIX.replace(".tsv", ".json")):
             self.write(path, "{}")
         self.plan = Plan.of_study(folder, validated({"bids_dir": "bids"}))
+        for known, path in siblings(self.plan):
+            if (folder / known).exists() and not (folder / path).exists():
+                self.write(path, "made")
         self.remember()
 
     def remember(self, *, complete: bool = True) -> None:
@@ -179,3 +183,11 @@ def test_what_is_gone_with_all_that_its_job_made_is_told(study: Study) -> None:
     (study.folder / SERIES).unlink()
     assert mark_for_repair(study.folder, find_damage(study.folder, study.plan)) == [SERIES]
     assert marks(study) == set()
+
+
+def test_a_file_that_an_earlier_version_did_not_write_is_asked_for(study: Study) -> None:
+    path = output("dwi_series_quality", sub=SUB, ses=SES)
+    (study.folder / path).unlink()
+    study.remember()
+    assert study.damage() == {SERIES: f"{path} is not there beside it"}
+    assert marks(study) == {SERIES}
