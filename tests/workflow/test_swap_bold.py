@@ -59,6 +59,7 @@ def prepared(raw: Path, folder: Path) -> Scan:
         opposite=(),
         matched=(),
         why_distorted="not asked for",
+        bias=FUNCTIONAL["bias"],
         seed=1,
         out_image=scan.file("bold.nii.gz"),
         out_reference=scan.file("reference.nii.gz"),
