@@ -47,7 +47,8 @@ for _variable, _folder in (
 ):
     os.environ.setdefault(_variable, str(Path.cwd() / ".msimaging/cache" / _folder))
 
-# planning makes millions of objects that stay: looking for garbage among them so often costs 14 %
+# planning makes millions of objects that stay: looking for garbage among them less often takes 13 %
+# less time and 11 % more memory
 gc.set_threshold(5_000_000, 50, 50)
 
 # how scans came in and who is told change no result
