@@ -325,25 +325,19 @@ class Plan(Selection):
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return what every pair's page compares, with the three pictures of each measure."""
-        return [
-            {
-                "participant_id": pair.participant_id,
-                "measure": param,
-                "visits": [pair.baseline.session_id, pair.follow_up.session_id],
-                "pictures": [
-                    output(
-                        "comparison_picture",
-                        sub=pair.participant_id,
-                        pair=pair.name,
-                        param=param,
-                        view=view,
-                    )
-                    for view in COMPARISON_VIEWS
-                ],
-            }
-            for pair in self.pairs("dwi")
-            for param in self.settings["figures"]["measures"]
-        ]
+        found = []
+        for pair in self.pairs("dwi"):
+            files = iter(self.comparison_pictures(sub=pair.participant_id, pair=pair.name))
+            found += [
+                {
+                    "participant_id": pair.participant_id,
+                    "measure": param,
+                    "visits": [pair.baseline.session_id, pair.follow_up.session_id],
+                    "pictures": [next(files) for _ in COMPARISON_VIEWS],
+                }
+                for param in self.settings["figures"]["measures"]
+            ]
+        return found
 
     def quality_tables(self) -> list[str]:
         """Return what stands for the quality numbers of every scan in the statistics."""

@@ -13,7 +13,7 @@ rule draw_patient_dwi:
         mem_mb=memory("draw_patient_dwi", "dwi"),
         runtime=minutes("draw_patient_dwi", "dwi"),
     params:
-        code=code("draw_patient"),
+        code=code("draw_patient_dwi"),
         scans=for_patient(drawn_dwi_scans),
         pairs=for_patient(drawn_dwi_pairs),
         measures=MEASURES_DRAWN,
@@ -38,7 +38,7 @@ rule draw_patient_bold:
         mem_mb=memory("draw_patient_bold", "bold"),
         runtime=minutes("draw_patient_bold", "bold"),
     params:
-        code=code("draw_patient"),
+        code=code("draw_patient_bold"),
         scans=for_patient(drawn_bold_scans),
         pairs=for_patient(drawn_bold_pairs),
         atlas=FIRST_ATLAS,

@@ -1,6 +1,6 @@
 from snakemake.script import snakemake
 
-from msimaging.steps.draw_patient import draw_patient_bold
+from msimaging.steps.draw_patient_bold import draw_patient_bold
 from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):

@@ -1,6 +1,6 @@
 from snakemake.script import snakemake
 
-from msimaging.steps.draw_patient import draw_patient_dwi
+from msimaging.steps.draw_patient_dwi import draw_patient_dwi
 from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):

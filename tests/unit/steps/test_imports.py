@@ -7,7 +7,7 @@ import sys
 
 HEAVY = ("dipy", "nilearn", "scipy.stats", "SimpleITK", "sklearn", "statsmodels")
 DRAWING = (
-    *("draw_connectivity", "draw_detection", "draw_patient_maps", "draw_regions", "look_at_dwi"),
+    *("draw_connectivity", "draw_detection", "draw_patient_dwi", "draw_regions", "look_at_dwi"),
     "write_report",
 )
 
