@@ -161,10 +161,10 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "dataset_description": "dataset_description.json",
         "participants": "participants.tsv",
         # pictures and pages
-        "patient_maps_figure": "figures/{sub}/{sub}_desc-{pair}_maps.{ext}",
-        "patient_change_figure": "figures/{sub}/{sub}_stat-change_desc-{pair}_maps.{ext}",
+        "patient_maps_figure": "figures/{sub}/dwi/{sub}_desc-{pair}_maps.{ext}",
+        "patient_change_figure": "figures/{sub}/dwi/{sub}_stat-change_desc-{pair}_maps.{ext}",
         "patient_connectivity_figure": (
-            "figures/{sub}/{sub}_atlas-{atlas}_desc-{pair}_connectivity.{ext}"
+            "figures/{sub}/bold/{sub}_atlas-{atlas}_desc-{pair}_connectivity.{ext}"
         ),
         "region_slopes_figure": "figures/param-{param}_atlas-{atlas}_desc-slopes_regions.{ext}",
         "forest_figure": "figures/param-{param}_atlas-{atlas}_desc-forest_regions.{ext}",
@@ -173,9 +173,10 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         "network_blocks_figure": "figures/atlas-{atlas}_desc-blocks_connectivity.{ext}",
         "glass_connectome_figure": "figures/atlas-{atlas}_desc-glass_connectivity.{ext}",
         # looked at on a screen only, by raters
-        "scan_picture": "figures/{sub}/{sub}_{ses}_desc-{picture}_{modality}.png",
-        "comparison_picture": "figures/{sub}/{sub}_param-{param}_desc-{pair}_{view}.png",
+        "scan_picture": "figures/{sub}/{modality}/{sub}_{ses}_desc-{picture}_{modality}.png",
+        "comparison_picture": "figures/{sub}/dwi/{sub}_param-{param}_desc-{pair}_{view}.png",
         "patient_pictures": "figures/{sub}/{sub}_{modality}_pictures.tsv",
+        "patient_figures": "figures/{sub}/{modality}",
         "quality": "cohort/quality.tsv",
         "quality_tests": "cohort/quality_tests.tsv",
         "detection_figure": "figures/desc-detection_rates.{ext}",

@@ -424,6 +424,18 @@ def drawn(key, category, labels, *, caption, **fixed):
     return paths
 
 
+def drawn_of_patient(modality, ending):
+    """The folder of a patient's pictures; the figures among them are in Snakemake's report."""
+    (shown,) = shown_in_reports([f"x.{ext}" for ext in SETTINGS["figures"]["formats"]])
+    return report(
+        directory(output("patient_figures", modality=modality)),
+        patterns=[f"{{sub,[^_]+}}_{{figure,.*{ending}}}{Path(shown).suffix}"],
+        caption="../report/patient.rst",
+        category="Patients",
+        labels={"patient": "{sub}", "figure": "{figure}"},
+    )
+
+
 @with_signature
 def motion_of_model(wildcards):
     """Input function: quality tables and motion of all scans, where motion is a covariate."""

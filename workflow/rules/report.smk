@@ -4,6 +4,7 @@ rule draw_patient_dwi:
         changes=of_pairs("dwi", "direction_change"),
     output:
         pictures=output("patient_pictures", modality="dwi"),
+        figures=drawn_of_patient("dwi", "maps"),
     log:
         log("draw_patient_dwi", "sub"),
     benchmark:
@@ -29,6 +30,7 @@ rule draw_patient_bold:
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         pictures=output("patient_pictures", modality="bold"),
+        figures=drawn_of_patient("bold", "connectivity"),
     log:
         log("draw_patient_bold", "sub"),
     benchmark:
