@@ -99,12 +99,31 @@ def save_picture(
     sources : sequence of path
         Files that the picture shows.
     """
-    drawn = Image.open(BytesIO(render(figure, "png", style=FigureStyle(dpi=SCREEN_DPI))))
+    drawn = render(figure, "png", style=FigureStyle(dpi=SCREEN_DPI))
+    with whole_file(path) as temporary:
+        temporary.write_bytes(with_few_colours(drawn))
+    describe(path, caption, sources=sources)
+
+
+def with_few_colours(picture: bytes) -> bytes:
+    """Make a PNG small enough for a page.
+
+    Parameters
+    ----------
+    picture : bytes
+        PNG; one that has a palette is returned as it is.
+
+    Returns
+    -------
+    bytes
+        PNG of the same size with a palette.
+    """
+    drawn = Image.open(BytesIO(picture))
+    if drawn.mode == "P":
+        return picture
     stream = BytesIO()
     drawn.convert("RGB").quantize(_COLOURS).save(stream, "PNG", optimize=True)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(stream.getvalue())
-    describe(path, caption, sources=sources)
+    return stream.getvalue()
 
 
 def _as_restructured_text(text: str) -> str:

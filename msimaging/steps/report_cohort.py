@@ -11,6 +11,7 @@ import pandas as pd
 from msimaging.figures.style import render
 from msimaging.figures.visits import caption_flow, draw_flow
 from msimaging.reporting.content import FigureContent, SectionContent, TableContent
+from msimaging.steps.pictures import with_few_colours
 from msimaging.steps.report_comparability import comparability_section
 from msimaging.steps.report_quality import comparison_section
 from msimaging.tables import read_json, read_table, sidecar_of
@@ -160,11 +161,12 @@ def shown_figure(path: str, title: str = "") -> FigureContent:
     FigureContent
         For a page.
     """
+    picture, is_png = Path(path).read_bytes(), path.endswith(".png")
     return FigureContent(
         title=title or figure_title(path),
         caption=str(read_json(sidecar_of(path))["Description"]),
-        picture=Path(path).read_bytes(),
-        media_type="image/png" if path.endswith(".png") else "image/svg+xml",
+        picture=with_few_colours(picture) if is_png else picture,
+        media_type="image/png" if is_png else "image/svg+xml",
     )
 
 

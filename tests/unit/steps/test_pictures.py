@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from docutils.core import publish_parts
+from PIL import Image
 
 from msimaging.bids.plan import Plan
 from msimaging.bids.trial_plan import TrialPlan
@@ -15,7 +18,7 @@ from msimaging.bids.visits import Visit, Visits
 from msimaging.errors import ConfigError
 from msimaging.figures.style import new_figure, styled
 from msimaging.settings import validated
-from msimaging.steps.pictures import figure_style, save_figure
+from msimaging.steps.pictures import figure_style, save_figure, with_few_colours
 from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.tables import read_table
 
@@ -98,3 +101,15 @@ def test_a_pattern_stands_for_several_figures(plan: Plan) -> None:
 def test_an_unknown_figure_is_told_with_the_nearest_names(plan: Plan) -> None:
     with pytest.raises(ConfigError, match="param-rd_atlas-whitematter_desc-forest_regions"):
         chosen_figures(plan, "param-rd_forest")
+
+
+def test_a_page_shows_the_same_picture_with_fewer_bytes(tmp_path: Path) -> None:
+    drawn = _save(tmp_path)[2].read_bytes()
+    small = with_few_colours(drawn)
+    before, after = (
+        np.asarray(Image.open(BytesIO(b)).convert("RGB"), dtype=int) for b in (drawn, small)
+    )
+    assert len(small) < 0.6 * len(drawn)
+    assert before.shape == after.shape
+    assert np.abs(before - after).max() <= 16
+    assert with_few_colours(small) == small
