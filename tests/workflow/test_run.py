@@ -58,10 +58,6 @@ COARSE = {
     "notify__command": 'cat > "$MSIMAGING_STUDY/mail.txt"',
 }
 LATER = {"sub-02": ["ses-month12"], "sub-03": ["ses-month06", "ses-month12"]}
-#: They follow rules that have just joined the workflow; the mark goes once they were seen to pass.
-UNCONFIRMED = pytest.mark.xfail(
-    reason="not seen to pass with the workflow's newest rules", strict=False
-)
 
 
 @pytest.fixture(scope="module")
@@ -418,7 +414,6 @@ def kill_when_something_is_written(study: Path) -> None:
     assert list((study / ".snakemake" / "locks").iterdir())
 
 
-@UNCONFIRMED
 def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     study: Path, msimaging: Callable
 ) -> None:
@@ -440,7 +435,6 @@ def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     assert jobs_of_last_run(study) == Counter()
 
 
-@UNCONFIRMED
 def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     trial: Path, study: Path, msimaging: Callable
 ) -> None:
@@ -472,7 +466,6 @@ def test_a_new_visit_runs_only_its_own_jobs_and_what_depends_on_them(
     assert others.items() <= times(study).items()
 
 
-@UNCONFIRMED
 def test_an_excluded_visit_ends_with_3_and_stands_in_the_ledger(
     study: Path, msimaging: Callable
 ) -> None:
@@ -498,7 +491,6 @@ def test_an_excluded_visit_ends_with_3_and_stands_in_the_ledger(
     assert "sub-03" not in {row["participant_id"] for row in measured}
 
 
-@UNCONFIRMED
 def test_a_new_reason_alone_reaches_the_ledger(study: Path, msimaging: Callable) -> None:
     table = study / "visits.tsv"
     table.write_text(table.read_text().replace("fell asleep", "withdrew consent"))
@@ -507,7 +499,6 @@ def test_a_new_reason_alone_reaches_the_ledger(study: Path, msimaging: Callable)
     assert "withdrew consent" in (study / DERIVATIVES / "cohort" / "ledger.tsv").read_text()
 
 
-@UNCONFIRMED
 @pytest.mark.chromium
 def test_a_rating_saved_from_the_page_leaves_the_next_statistics(
     study: Path, tmp_path: Path, msimaging: Callable
