@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import SimpleITK as sitk  # the name its own manual uses
 from numpy.typing import NDArray
 
 from msimaging.errors import Finding, InputError
+from msimaging.threads import one_thread
 
 Array = NDArray[np.float64]
 
@@ -54,7 +52,7 @@ def estimate_bias_field(
     image = _as_image(np.maximum(mean_b0, 0).astype(np.float32), affine)
     tissue = _as_image(inside.astype(np.uint8), affine)
     shrink = [max(1, round(_COARSE_ZOOM / zoom)) for zoom in image.GetSpacing()]
-    with _one_thread():
+    with one_thread():
         correction = sitk.N4BiasFieldCorrectionImageFilter()
         correction.SetMaximumNumberOfIterations(_ITERATIONS)
         correction.SetNumberOfControlPoints(_control_points(image))
@@ -62,17 +60,6 @@ def estimate_bias_field(
         log_field = sitk.GetArrayFromImage(correction.GetLogBiasFieldAsImage(image)).T
     field = np.asarray(log_field, dtype=np.float64)
     return np.ascontiguousarray(np.exp(field - field[inside].mean()))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold ITK to one thread: N4's spline fit ignores the filter's own number, and sums anew."""
-    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def correct_bias(data: NDArray[np.floating], field: Array) -> NDArray[np.float32]:

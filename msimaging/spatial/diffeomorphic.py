@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from msimaging.errors import Finding, InputError
-from msimaging.spatial.search import one_thread
 from msimaging.spatial.transforms import (
     RAS_LPS,
     Matrix,
@@ -26,6 +25,7 @@ from msimaging.spatial.transforms import (
     image_from_array,
     voxel_sizes,
 )
+from msimaging.threads import one_thread
 
 #: Smoothing of both images, of every update and of the whole displacement (sigma, mm).
 _BLUR_MM, _UPDATE_MM, _STIFFNESS_MM = 2.5, 2.5, 5.0

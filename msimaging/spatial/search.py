@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ from scipy.linalg import expm, logm
 
 from msimaging.errors import ComputationError, Finding, raise_on_errors
 from msimaging.spatial.transforms import Matrix, checked_matrix, image_from_array, to_matrix
+from msimaging.threads import one_thread
 
 Metric = Literal["correlation", "mattes"]
 Image = NDArray[Any]
@@ -180,17 +179,6 @@ def _set_optimizer(method: sitk.ImageRegistrationMethod, fixed: PreparedImage) -
     )
     # Steps in mm of voxel displacement, not in radians and mm mixed.
     method.SetOptimizerScalesFromPhysicalShift()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Pin SimpleITK to one thread, so that sums are added in one order on every machine."""
-    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def halfway(first: ArrayLike, second: ArrayLike) -> Matrix:

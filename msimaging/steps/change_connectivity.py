@@ -22,7 +22,7 @@ from msimaging.steps.parcel_tables import read_matrix, write_matrix
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 
-#: Below this difference in z two network means are one.
+#: Name of network means among the measures.
 NETWORK_MEASURE = "fisherz"
 
 
