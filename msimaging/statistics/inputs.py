@@ -12,6 +12,9 @@ from msimaging.errors import Finding, InputError
 Alternative = Literal["two-sided", "greater", "less"]
 ALTERNATIVES = ("two-sided", "greater", "less")
 
+#: Two-sided level at which tests are judged, and a test that cannot reach it is flagged.
+LEVEL = 0.05
+
 # Differences of decimals carry rounding noise of about 1e-13 of the value they were taken from;
 # anything closer than this part of the scale is one and the same number to a reader.
 TIE_TOLERANCE = 1e-9

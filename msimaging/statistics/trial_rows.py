@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msimaging.statistics.inputs import LEVEL
 from msimaging.statistics.trial_data import B_CELL_DRUGS, ModelResult, ModelSettings, TrialData
 
-#: Two-sided level at which a test that cannot reach it is flagged.
-LEVEL = 0.05
 UNCONTROLLED = (
     "Exploratory, uncontrolled: without a control arm a change after treatment is not a change by "
     "treatment."
