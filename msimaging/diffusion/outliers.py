@@ -172,7 +172,7 @@ def replace_against(
         if (found == outliers).all():
             break
         outliers = found
-    replaced = np.where(outliers, foretold, slices).astype(np.float32)
+    replaced = np.where(outliers, foretold, slices).astype(np.float32, copy=False)
     return _found(replaced, outliers, z_scores, slice_axis)
 
 

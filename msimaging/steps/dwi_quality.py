@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from scipy import ndimage
 from msimaging.diffusion.gradients import gradient_table
 from msimaging.diffusion.outliers import SliceOutliers, replace_dropped_slices
 from msimaging.diffusion.quality import scan_quality
-from msimaging.steps.dwi_series import Series
+from msimaging.steps.dwi_series import AsAcquired, Series
 from msimaging.steps.quality_files import HIGH_MOTION, QUALITY_COLUMNS, motion_numbers
 
 CONFOUND_COLUMNS = {
@@ -54,8 +56,8 @@ _ROWS = {
 }
 
 
-def judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
-    """Look for dropped slices in a series as acquired, also where none is to be replaced.
+def with_quality(raw: Series, slice_axis: int) -> Series:
+    """Measure a series as acquired, also what is not to be corrected.
 
     Parameters
     ----------
@@ -66,9 +68,23 @@ def judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
 
     Returns
     -------
-    SliceOutliers
-        Of the box around the brain: slices outside it are never judged.
+    Series
+        The same with `Series.as_acquired`.
     """
+    gtab = gradient_table(raw.bvals, raw.bvecs_ras)
+    judged = _judge_slices(raw, slice_axis)
+    measured = AsAcquired(
+        mask=raw.mask,
+        mean_b0=raw.mean_b0,
+        ndc=scan_quality(raw.data, gtab, raw.mask)["ndc"],
+        dropped_slices=float(judged.outliers.sum()),
+        dropped_slice_share=judged.share,
+    )
+    return replace(raw, as_acquired=measured)
+
+
+def _judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
+    """Look for dropped slices in the box around the brain: those outside are never judged."""
     box = ndimage.find_objects(raw.mask.astype(np.uint8))[0]
     return replace_dropped_slices(
         raw.data[box],
@@ -79,38 +95,29 @@ def judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
     )
 
 
-def quality_table(
-    raw: Series, corrected: Series, judged: SliceOutliers | None = None
-) -> pd.DataFrame:
+def quality_table(series: Series) -> pd.DataFrame:
     """Collect the QC numbers of a visit.
 
     Parameters
     ----------
-    raw, corrected : Series
-        Before and after the corrections.
-    judged : SliceOutliers, optional
-        Dropped slices; they cannot be told in a series that was resampled before.
+    series : Series
+        After the corrections, with `Series.as_acquired` where that is known.
 
     Returns
     -------
     DataFrame
         Columns of `QUALITY_COLUMNS`, the same rows for every visit of one acquisition.
     """
-    gtab = gradient_table(corrected.bvals, corrected.bvecs_ras)
-    measured = scan_quality(corrected.data, gtab, corrected.mask)
-    before = scan_quality(raw.data, gradient_table(raw.bvals, raw.bvecs_ras), raw.mask)
+    gtab = gradient_table(series.bvals, series.bvecs_ras)
     numbers = {
         **dict.fromkeys(_ROWS, np.nan),
-        **measured,
-        **_of_noise(raw, corrected),
-        **_of_motion(corrected),
-        **_of_field(corrected),
-        "ndc_raw": before["ndc"],
-        "brain_volume": corrected.mask.sum() * abs(np.linalg.det(corrected.affine[:3, :3])) / 1000,
+        **scan_quality(series.data, gtab, series.mask),
+        **_as_acquired(series),
+        **_of_drops(series),
+        **_of_motion(series),
+        **_of_field(series),
+        "brain_volume": series.mask.sum() * abs(np.linalg.det(series.affine[:3, :3])) / 1000,
     }
-    if judged is not None:
-        numbers["dropped_slices"] = float(judged.outliers.sum())
-        numbers["dropped_slice_share"] = judged.share
     rows = [(name, value, *_described(name)) for name, value in numbers.items()]
     return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
 
@@ -142,16 +149,34 @@ def confounds_table(corrected: Series) -> pd.DataFrame:
     return table
 
 
-def _of_noise(raw: Series, corrected: Series) -> dict[str, float]:
-    if corrected.sigma is None:
+def _as_acquired(corrected: Series) -> dict[str, float]:
+    before = corrected.as_acquired
+    if before is None:
         return {}
-    sigma: NDArray[np.float64] = corrected.sigma[raw.mask]
+    numbers = {
+        "ndc_raw": before.ndc,
+        "dropped_slices": before.dropped_slices,
+        "dropped_slice_share": before.dropped_slice_share,
+    }
+    if corrected.sigma is None:
+        return numbers
+    sigma: NDArray[np.float64] = corrected.sigma[before.mask]
     found = sigma > 0
     if not found.any():
+        return numbers
+    return numbers | {
+        "sigma_pca": float(np.median(sigma[found])),
+        "snr_raw": float(np.median(before.mean_b0[before.mask][found] / sigma[found])),
+    }
+
+
+def _of_drops(corrected: Series) -> dict[str, float]:
+    """Tell of the slices that the correction found, which knew where the head was."""
+    if corrected.dropped is None:
         return {}
     return {
-        "sigma_pca": float(np.median(sigma[found])),
-        "snr_raw": float(np.median(raw.mean_b0[raw.mask][found] / sigma[found])),
+        "dropped_slices": float(corrected.dropped.outliers.sum()),
+        "dropped_slice_share": corrected.dropped.share,
     }
 
 

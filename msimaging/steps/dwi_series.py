@@ -51,6 +51,29 @@ class Corrections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AsAcquired:
+    """What is told of a series before its corrections, so that the series itself can be let go.
+
+    Attributes
+    ----------
+    mask : (X, Y, Z) ndarray of bool
+        First brain mask.
+    mean_b0 : (X, Y, Z) ndarray
+        Mean of the volumes without diffusion weighting.
+    ndc : float
+        Neighbouring-DWI correlation.
+    dropped_slices, dropped_slice_share : float
+        Number of dropped slices, and their share among those judged.
+    """
+
+    mask: NDArray[np.bool_]
+    mean_b0: NDArray[np.float32]
+    ndc: float
+    dropped_slices: float
+    dropped_slice_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """A diffusion series on its way through the corrections.
 
@@ -76,6 +99,8 @@ class Series:
         Susceptibility displacement, None where it was not corrected.
     orientation : OrientationCheck or None
         How well each of the 24 tables fits the images as acquired.
+    as_acquired : AsAcquired or None
+        Quality before the corrections, None where it is not known.
     uncovered_voxels : int
         Voxels taken out of the mask because head motion carried them out of some volume.
     negative_samples : int
@@ -97,6 +122,7 @@ class Series:
     weights: NDArray[np.floating[Any]] | None = None
     field: FieldEstimate | None = None
     orientation: OrientationCheck | None = None
+    as_acquired: AsAcquired | None = None
     uncovered_voxels: int = 0
     negative_samples: int = 0
     told: Mapping[str, str] = dataclasses.field(default_factory=dict)

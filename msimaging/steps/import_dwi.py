@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from msimaging.bids.names import parse_name
@@ -104,8 +103,8 @@ def import_dwi(
 
 def _quality(series: Series, given: pd.DataFrame) -> pd.DataFrame:
     """Measure the series that came; how it was as acquired is not known here."""
-    table = quality_table(series, series).set_index("metric")
-    numbers = {"ndc_raw": np.nan, "uncovered_voxels": float(series.uncovered_voxels)}
+    table = quality_table(series).set_index("metric")
+    numbers = {"uncovered_voxels": float(series.uncovered_voxels)}
     if "framewise_displacement" in given:
         numbers |= motion_numbers(given["framewise_displacement"])
     for name, value in numbers.items():

@@ -12,8 +12,8 @@ from msimaging.steps.dwi_corrections import correct_series
 from msimaging.steps.dwi_quality import (
     CONFOUND_COLUMNS,
     confounds_table,
-    judge_slices,
     quality_table,
+    with_quality,
 )
 from msimaging.steps.dwi_series import Corrections, slice_axis, weights_in_percent
 from msimaging.steps.gradient_gate import (
@@ -89,7 +89,7 @@ def preprocess_dwi(
         With every fault of the series and its table.
     """
     acquisition = read_acquisition(sidecars)
-    raw = read_series(image, bval, bvec, gradients)
+    slices = slice_axis(acquisition)
     other = read_opposite(opposite) if opposite else None
     asked = Corrections(
         denoise=denoise,
@@ -100,7 +100,10 @@ def preprocess_dwi(
         why_distorted=why_distorted,
         why_moving=why_moving,
     )
-    series = correct_series(raw, asked, acquisition, other)
+    # no name holds the series as acquired: its memory is free once the first correction is done
+    series = correct_series(
+        with_quality(read_series(image, bval, bvec, gradients), slices), asked, acquisition, other
+    )
 
     write_volume(out_image, series.data, series.affine)
     bvecs_fsl = bvecs_ras_to_fsl(series.bvecs_ras, series.affine)
@@ -109,8 +112,8 @@ def preprocess_dwi(
     write_volume(out_mask, series.mask, series.affine)
     write_volume(out_weights, weights_in_percent(series), series.affine)
     write_table(out_confounds, confounds_table(series))
-    if raw.orientation is not None:
-        write_table(out_orientation, orientation_table(raw.orientation))
+    if series.orientation is not None:
+        write_table(out_orientation, orientation_table(series.orientation))
     sources = [image, bval, bvec, *sidecars, *opposite]
     described = {**acquisition, **series.told}
     text = "Diffusion-weighted series that the tensor is fitted to."
@@ -121,8 +124,7 @@ def preprocess_dwi(
     text = "Trust in each sample, per cent: 0 where a dropped slice was replaced."
     describe(out_weights, text, sources=sources, SkullStripped=False, Units="percent")
     text = "Quality of the diffusion series."
-    judged = series.dropped or judge_slices(raw, slice_axis(acquisition))
-    write_quality(out_quality, quality_table(raw, series, judged), text, sources=sources)
+    write_quality(out_quality, quality_table(series), text, sources=sources)
     text = "Coherence of fibres under each of the 24 distinguishable tables of b-vectors."
     describe(out_orientation, text, sources=sources, columns=ORIENTATION_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."
