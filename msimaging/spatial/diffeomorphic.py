@@ -64,7 +64,8 @@ def register_syn(
     affine : (4, 4) ndarray
         Voxel indices of both to RAS mm.
     level_iterations : sequence of int
-        Most iterations at each level, coarse to fine; each level halves the voxels.
+        Most iterations at each level, coarse to fine; each level halves the voxels. The coarsest
+        that the grid is too small for are left out.
     radius : int
         Of the local cross-correlation window, in voxels.
     field_sigma : float
@@ -78,12 +79,12 @@ def register_syn(
     Raises
     ------
     InputError
-        When the coarsest level is smaller than the window.
+        When the grid is smaller than the window.
     """
-    _check_levels(fixed.shape, len(level_iterations), radius)
+    levels = min(len(level_iterations), _most_levels(fixed.shape, radius))
     metric = CCMetric(3, sigma_diff=field_sigma, radius=radius)
     syn = SymmetricDiffeomorphicRegistration(
-        metric, level_iters=list(level_iterations), inv_iter=40, inv_tol=1e-4
+        metric, level_iters=list(level_iterations)[-levels:], inv_iter=40, inv_tol=1e-4
     )
     syn.verbosity = VerbosityLevels.NONE
     mapping = syn.optimize(fixed, moving, static_grid2world=affine, moving_grid2world=affine)
@@ -160,21 +161,21 @@ def _as_transform(
     return displacement_transform(field, affine)
 
 
-def _check_levels(shape: Sequence[int], levels: int, radius: int) -> None:
-    smallest = min(shape) // 2 ** (levels - 1)
-    if smallest >= 2 * radius + 1:
-        return
-    raise InputError(
-        [
-            Finding(
-                rule="the coarsest level holds at least one correlation window",
-                where="level_iterations",
-                found=f"{levels} levels of a grid {tuple(shape)} leave {smallest} voxels for a "
-                f"window of {2 * radius + 1}",
-                remedy="Use fewer levels, a smaller radius or a finer working resolution.",
-            )
-        ]
-    )
+def _most_levels(shape: Sequence[int], radius: int) -> int:
+    """Return how often the voxels can be halved so that a correlation window still fits."""
+    window = 2 * radius + 1
+    if min(shape) < window:
+        raise InputError(
+            [
+                Finding(
+                    rule="the grid holds at least one correlation window",
+                    where="working_resolution",
+                    found=f"a grid {tuple(shape)} for a window of {window} voxels",
+                    remedy="Choose a finer spatial.working_resolution.",
+                )
+            ]
+        )
+    return 1 + int(np.log2(min(shape) // window))
 
 
 def local_correlation(

@@ -231,7 +231,7 @@ def register_template(
     Raises
     ------
     InputError
-        For images or masks that cannot be used, or a working grid too small for the levels.
+        For images or masks that cannot be used, or a working grid smaller than the window.
     ComputationError
         When the affine leaves the images without overlap.
     """

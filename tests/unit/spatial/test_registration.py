@@ -197,6 +197,18 @@ def test_a_filled_lesion_does_not_pull_the_warp(warped, aligned):
     assert pull(lesion_mask=lesion).mean() < 0.7 * pull().mean()
 
 
-def test_too_many_levels_are_named(warped):
-    with pytest.raises(InputError, match="coarsest level"):
-        register_template(*warped[:4], working_mm=4.0, level_iterations=(5, 5, 5, 5))
+def test_levels_that_the_grid_cannot_hold_are_left_out(warped):
+    points = warped[-1]
+
+    def moved(*level_iterations):
+        found = register_template(*warped[:4], working_mm=4.0, level_iterations=level_iterations)
+        return transform_points(found.template_to_subject, points)
+
+    held = moved(6, 2)
+    np.testing.assert_array_equal(moved(9, 8, 6, 2), held)
+    assert np.abs(moved(2) - held).max() > 0.01
+
+
+def test_a_grid_smaller_than_the_window_is_named(warped):
+    with pytest.raises(InputError, match="working_resolution"):
+        register_template(*warped[:4], working_mm=20.0)
