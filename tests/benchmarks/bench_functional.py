@@ -115,7 +115,7 @@ def measure(way):
 
 
 def largest_difference():
-    """Compare with nilearn in double precision: it sums float32 runs in float32."""
+    """Compare with nilearn in double precision: it rounds what it makes of float32 to float32."""
     warnings.simplefilter("ignore")
     bold, affine, atlases, designs = make_run(n_volumes=50)
     designs = [design[:, :8] for design in designs]
