@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -164,8 +164,8 @@ class ScanContent:
         Comment given before.
     flags : str
         What the pipeline noticed.
-    pictures : tuple of FigureContent
-        By which the scan is judged.
+    pictures : iterable of FigureContent
+        By which the scan is judged; read once, when its page is written.
     numbers : DataFrame
         ``number value units description``.
     """
@@ -176,7 +176,7 @@ class ScanContent:
     rating: Literal["", "accept", "doubtful", "exclude"] = ""
     comment: str = ""
     flags: str = ""
-    pictures: tuple[FigureContent, ...] = ()
+    pictures: Iterable[FigureContent] = ()
     numbers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
@@ -192,10 +192,10 @@ class ReportContent:
         A warning above every page ("Exploratory and uncontrolled: ..."); empty for none.
     version : str
         Version of msimaging.
-    patients : tuple of PatientContent
-        A page each.
+    patients : iterable of PatientContent
+        A page each, in the order of `patient_table`; read once, one after the other.
     patient_table : DataFrame
-        One row per patient on the cohort page; when empty, ids only.
+        One row per patient on the cohort page; ``participant_id`` and any other columns.
     cohort : tuple of SectionContent
         The cohort page.
     quality : tuple of SectionContent
@@ -217,8 +217,8 @@ class ReportContent:
     title: str
     banner: str = ""
     version: str = ""
-    patients: tuple[PatientContent, ...] = ()
-    patient_table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    patients: Iterable[PatientContent]
+    patient_table: pd.DataFrame
     cohort: tuple[SectionContent, ...] = ()
     quality: tuple[SectionContent, ...] = ()
     scans: tuple[ScanContent, ...] = ()

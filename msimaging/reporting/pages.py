@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,59 +40,67 @@ CHANGE_COLUMNS = (
 )
 
 
-def report_pages(content: ReportContent) -> Mapping[str, str]:
-    """Write the pages of a report.
+def report_pages(content: ReportContent) -> Iterator[tuple[str, str]]:
+    """Write the pages of a report, one after the other: all at once they would fill the memory.
 
     Parameters
     ----------
     content : ReportContent
         Everything that is shown.
 
-    Returns
-    -------
-    mapping of str to str
-        Text of each file by its path relative to the report's folder: ``index.html``,
-        ``quality.html``, ``methods.html``, ``ledger.html``, ``patient-<id>.html`` and, when a
-        viewer is given and a page uses it, ``niivue.js``.
+    Yields
+    ------
+    tuple of str
+        Path of a file relative to the report's folder and its text: ``index.html``,
+        ``quality.html``, ``methods.html``, ``ledger.html``, ``patient-<id>.html``, a page for each
+        scan and, when a viewer is given and a page uses it, ``niivue.js``.
     """
     shared = _share(content)
     environment = _environment(shared)
     names = BLIND_PAGES if shared.blind else ALL_PAGES
-    pages = {
-        name: environment.get_template(template).render(report=shared, page=name)
-        for name, template in names.items()
-    }
-    pages |= _scan_pages(shared, environment)
-    if shared.blind:
-        return pages
+    for name, template in names.items():
+        yield name, environment.get_template(template).render(report=shared, page=name)
+    yield from _scan_pages(shared, environment)
+    if not shared.blind:
+        yield from _patient_pages(shared, environment)
+
+
+def _patient_pages(
+    content: ReportContent, environment: jinja2.Environment
+) -> Iterator[tuple[str, str]]:
     template = environment.get_template("patient.html")
-    for place, patient in enumerate(shared.patients):
+    names = _patient_ids(content)
+    has_volumes = False
+    for place, patient in enumerate(content.patients):
         name = page_name(patient.participant_id)
-        around = [
-            shared.patients[i] for i in (place - 1, place + 1) if 0 <= i < len(shared.patients)
-        ]
-        pages[name] = template.render(
-            report=shared,
+        has_volumes = has_volumes or bool(patient.volumes)
+        text = template.render(
+            report=content,
             page=name,
             patient=patient,
-            previous=around[0] if place else None,
-            following=around[-1] if place + 1 < len(shared.patients) else None,
+            previous=names[place - 1] if place else None,
+            following=names[place + 1] if place + 1 < len(names) else None,
             summary=summary(patient.changes),
             changes=change_table(patient.changes),
             explanation=EXPLANATION,
         )
-    if shared.viewer and any(patient.volumes for patient in shared.patients):
-        pages[VIEWER_FILE] = shared.viewer
-    return pages
+        yield name, text
+    if content.viewer and has_volumes:
+        yield VIEWER_FILE, content.viewer
 
 
-def _scan_pages(content: ReportContent, environment: jinja2.Environment) -> dict[str, str]:
+def _patient_ids(content: ReportContent) -> list[str]:
+    return [str(name) for name in content.patient_table["participant_id"]]
+
+
+def _scan_pages(
+    content: ReportContent, environment: jinja2.Environment
+) -> Iterator[tuple[str, str]]:
     template = environment.get_template("scan.html")
     scans = [scan for scan in content.scans if scan.pictures or not scan.numbers.empty]
-    pages = {}
     for place, scan in enumerate(scans):
         name = scan_page_name(scan.participant_id, scan.session_id, scan.modality)
-        pages[name] = template.render(
+        text = template.render(
             report=content,
             page=name,
             scan=scan,
@@ -100,7 +108,7 @@ def _scan_pages(content: ReportContent, environment: jinja2.Environment) -> dict
             following=scans[place + 1] if place + 1 < len(scans) else None,
             numbers=TableContent(title="Numbers", table=scan.numbers),
         )
-    return pages
+        yield name, text
 
 
 def change_table(changes: pd.DataFrame) -> TableContent:
@@ -134,13 +142,10 @@ def _says_the_same(column: pd.Series[Any]) -> bool:
 def _share(content: ReportContent) -> ReportContent:
     """Take out what identifies a person and what is masked."""
     masked = content.masked_columns
-    given = content.patient_table
-    if given.empty:
-        given = pd.DataFrame({"participant_id": [p.participant_id for p in content.patients]})
     return replace(
         content,
-        patients=tuple(_share_patient(patient, masked) for patient in content.patients),
-        patient_table=shareable(given, masked),
+        patients=(_share_patient(patient, masked) for patient in content.patients),
+        patient_table=shareable(content.patient_table, masked),
         cohort=_share_sections(content.cohort, masked),
         quality=_share_sections(content.quality, masked),
         ledger=shareable(content.ledger, masked),
@@ -177,7 +182,7 @@ def _environment(content: ReportContent) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    known = set() if content.blind else {p.participant_id for p in content.patients}
+    known = set() if content.blind else set(_patient_ids(content))
     environment.filters |= {
         "picture": picture_source,
         "inline_svg": inline_svg,

@@ -75,7 +75,7 @@ def scan_contents(
                 modality=key[2],
                 rating=scan["rating"],
                 comment=scan["comment"],
-                pictures=tuple(_pictures(key[2], scan["pictures"])),
+                pictures=_pictures(key[2], scan["pictures"]),
                 numbers=own[["number", "value", "units", "description"]],
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def write_report(
         blind=blind,
         banner=_BANNER,
         version=version(),
-        patients=tuple(_patient(name, tables, figures, maps, comparisons) for name in patients),
+        patients=(_patient(name, tables, figures, maps, comparisons) for name in patients),
         patient_table=_patient_table(patients, tables),
         cohort=cohort_sections(
             tables, [path for path in figures if "/sub-" not in path], flow, more=more
@@ -115,13 +115,20 @@ def write_report(
     _write_pages(Path(out_page), report_pages(content))
 
 
-def _write_pages(index: Path, pages: Mapping[str, str]) -> None:
+def _write_pages(index: Path, pages: Iterable[tuple[str, str]]) -> None:
     """Write every page, the one that the workflow waits for last, and take away earlier ones."""
+    first = ""
+    written = {index.name}
+    for name, text in pages:
+        written.add(name)
+        if name == index.name:
+            first = text
+        else:
+            _write(index.with_name(name), text)
     for path in index.parent.glob("*.html"):
-        if path.name not in pages:
+        if path.name not in written:
             path.unlink()
-    for name in sorted(pages, key=lambda name: name == index.name):
-        _write(index.with_name(name), pages[name])
+    _write(index, first)
 
 
 def _write(path: Path, text: str) -> None:

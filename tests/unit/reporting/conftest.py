@@ -97,6 +97,7 @@ def content():
         title="Trial",
         banner="Exploratory and uncontrolled.",
         patients=tuple(_patient(name) for name in names),
+        patient_table=pd.DataFrame({"participant_id": names}),
         cohort=(SectionContent(title="R", tables=(TableContent(title="Results", table=results),)),),
         quality=(
             SectionContent(

@@ -28,6 +28,10 @@ class _Reader(HTMLParser):
         self.text.append(data)
 
 
+def _pages(content):
+    return dict(report_pages(content))
+
+
 def _read(page):
     reader = _Reader()
     reader.feed(page)
@@ -35,7 +39,7 @@ def _read(page):
 
 
 def test_every_page_is_there_and_every_link_leads_to_one(content):
-    pages = report_pages(content)
+    pages = _pages(content)
     assert {
         "index.html",
         "quality.html",
@@ -50,17 +54,21 @@ def test_every_page_is_there_and_every_link_leads_to_one(content):
 
 
 def test_nothing_outside_is_named(content):
-    for page in report_pages(content).values():
+    for page in _pages(content).values():
         assert not re.search(r"https?:|//[a-z]+\.", page)
 
 
 def test_hostile_names_are_text(content, hostile):
-    plain = report_pages(
+    plain = _pages(
         replace(
-            content, patients=content.patients[:1], scans=content.scans[:1], ledger=pd.DataFrame()
+            content,
+            patients=content.patients[:1],
+            patient_table=content.patient_table[:1],
+            scans=content.scans[:1],
+            ledger=pd.DataFrame(),
         )
     )
-    for name, page in report_pages(content).items():
+    for name, page in _pages(content).items():
         assert "<script>alert" not in page
         if name in {"index.html", "ledger.html", "quality.html"}:
             assert hostile in "".join(_read(page).text)
@@ -68,7 +76,7 @@ def test_hostile_names_are_text(content, hostile):
 
 
 def test_quotes_in_comments_survive_as_text(content):
-    pages = report_pages(content)
+    pages = _pages(content)
     assert 'moved "a lot" & <b>slept</b>' in "".join(_read(pages["ledger.html"]).text)
     assert "b" not in _read(pages["ledger.html"]).tags
     value = re.search(r'name="comment" value="([^"]*)"', pages["quality.html"]).group(1)
@@ -76,21 +84,21 @@ def test_quotes_in_comments_survive_as_text(content):
 
 
 def test_identifying_fields_are_on_no_page(content):
-    text = "".join(report_pages(content).values())
+    text = "".join(_pages(content).values())
     for word in ("Jane Roe", "PatientName", "19700101", "InstitutionName", "Clinic"):
         assert word not in text
 
 
 def test_masked_columns_are_on_no_page_of_single_patients(content):
-    shown = report_pages(content)["patient-sub-01.html"]
-    masked = report_pages(replace(content, masked_columns=("arm",)))
+    shown = _pages(content)["patient-sub-01.html"]
+    masked = _pages(replace(content, masked_columns=("arm",)))
     assert "verum" in shown
     assert "verum" not in "".join(masked.values())
     assert "Masked for blind rating: arm" in masked["quality.html"]
 
 
 def test_verdicts_are_told_in_words(content):
-    text = "".join(_read(report_pages(content)["patient-sub-01.html"]).text)
+    text = "".join(_read(_pages(content)["patient-sub-01.html"]).text)
     assert "RD: of 3, 1 detectable and reliable, 1 within the noise, 1 not judged." in text
     assert change_table(content.patients[0].changes).table["verdict"].tolist() == [
         "detectable and reliable",
@@ -106,7 +114,7 @@ def test_what_every_row_shares_goes_into_the_caption(content):
 
 
 def test_patient_ids_in_tables_lead_to_their_pages(content):
-    addresses = _read(report_pages(content)["quality.html"]).addresses
+    addresses = _read(_pages(content)["quality.html"]).addresses
     assert addresses.count("patient-sub-10.html") == 2
 
 
@@ -114,11 +122,11 @@ def test_the_viewer_is_one_file_and_only_where_it_is_used(content):
     volume = VolumeContent(name="FA", nifti=b"\x1f\x8b", cal_min=0, cal_max=0.8)
     seen = replace(content.patients[0], volumes=(volume,))
     with_viewer = replace(content, patients=(seen, *content.patients[1:]), viewer="/* niivue */")
-    pages = report_pages(with_viewer)
+    pages = _pages(with_viewer)
     assert pages["niivue.js"] == "/* niivue */"
     assert '<script src="niivue.js">' in pages["patient-sub-01.html"]
     assert "niivue.js" not in pages["patient-sub-10.html"]
-    without = report_pages(replace(with_viewer, viewer=""))
+    without = _pages(replace(with_viewer, viewer=""))
     assert "niivue.js" not in without
     assert "canvas" not in _read(without["patient-sub-01.html"]).tags
 
@@ -133,12 +141,12 @@ def test_page_names_are_safe_and_different(first, second):
 
 def test_a_cut_table_says_so(content):
     long = TableContent(title="Long", table=pd.DataFrame({"x": range(MOST_ROWS + 5)}))
-    page = report_pages(replace(content, cohort=(SectionContent(title="L", tables=(long,)),)))
+    page = _pages(replace(content, cohort=(SectionContent(title="L", tables=(long,)),)))
     assert f"The first {MOST_ROWS} of {MOST_ROWS + 5} rows" in page["index.html"]
 
 
 def test_pictures_wait_until_they_are_seen(content):
-    page = report_pages(content)["patient-sub-01.html"]
+    page = _pages(content)["patient-sub-01.html"]
     assert page.count("<img") == page.count('loading="lazy"') == 3
 
 
