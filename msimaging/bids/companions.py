@@ -28,6 +28,7 @@ _STANDS_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
                 "denoised",
                 "connectivity",
                 "connectivity_variance",
+                "strength",
                 "network_means",
                 "denoised_by_strategy",
                 "connectivity_by_strategy",
@@ -46,6 +47,7 @@ _STANDS_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         **dict.fromkeys(("tensor_region_change", "tensor_map_change"), ("direction_change", "")),
         **dict.fromkeys(("time_series", "coverage"), ("bold_confounds", "")),
+        "strength_change": ("connectivity_change", ""),
     }
 )
 #: Matrices of the whole group have a job of their own, which names them; weights have another.
@@ -143,6 +145,24 @@ def dwi_change_files(plan: Plan, sub: str, pair: str) -> dict[str, Any]:
     }
 
 
+def bold_change_files(plan: Plan, sub: str, pair: str) -> dict[str, Any]:
+    """Return the strengths of parcels at both visits, baseline first, and their changes."""
+    task, atlases = plan.settings["functional"]["task"], plan.functional_atlases
+    found = plan.pair("bold", sub, pair)
+    both = [visit.session_id for visit in (found.baseline, found.follow_up)]
+    return {
+        "strengths": [
+            output("strength", sub=sub, ses=ses, task=task, atlas=atlas)
+            for atlas in atlases
+            for ses in both
+        ],
+        "out_strengths": [
+            output("strength_change", sub=sub, pair=pair, task=task, atlas=atlas)
+            for atlas in atlases
+        ],
+    }
+
+
 def bold_files(plan: Plan, sub: str, ses: str) -> dict[str, Any]:
     """Return the files of one resting run that the jobs of its visit read and write."""
     task, atlases = plan.settings["functional"]["task"], plan.functional_atlases
@@ -171,8 +191,8 @@ def connected_visits(plan: Plan, sub: str) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``session series confounds coverages``, and ``denoised variances networks matrices`` in
-        the order that the step asks for.
+        ``session series confounds coverages``, and ``denoised variances strengths networks
+        matrices`` in the order that the step asks for.
     """
     task, atlases = plan.settings["functional"]["task"], plan.functional_atlases
     stats = plan.stats(tangent=False)
@@ -185,6 +205,7 @@ def connected_visits(plan: Plan, sub: str) -> list[dict[str, Any]]:
         "series": "time_series",
         "coverages": "coverage",
         "variances": "connectivity_variance",
+        "strengths": "strength",
     }
     visits = []
     for ses in plan.sessions("bold", sub):
@@ -316,10 +337,25 @@ def companions(plan: Plan) -> Iterator[str]:
     str
         Below the study folder.
     """
+    yield from _of_functional(plan)
+    yield from _of_diffusion(plan)
+    for modality in ("dwi", "bold"):
+        for sub in plan.patients_with(modality):
+            for drawn in drawn_of(plan, modality, sub):
+                yield from files_drawn(drawn)
+
+
+def _of_functional(plan: Plan) -> Iterator[str]:
     for sub in plan.patients_with("bold"):
         for visit in connected_visits(plan, sub):
-            for name in ("series", "coverages", "denoised", "variances", "networks", "matrices"):
+            for name in ("series", "coverages", "denoised", "variances", "strengths"):
                 yield from visit[name]
+            yield from (*visit["networks"], *visit["matrices"])
+        for pair in plan.pairs_of("bold", sub):
+            yield from files_drawn(bold_change_files(plan, sub, pair.name))
+
+
+def _of_diffusion(plan: Plan) -> Iterator[str]:
     for sub in plan.patients_with("dwi"):
         for ses in plan.sessions("dwi", sub):
             files = dwi_files(plan, sub, ses)
@@ -327,10 +363,6 @@ def companions(plan: Plan) -> Iterator[str]:
             yield files["template_tensor"]
         for pair in plan.pairs_of("dwi", sub):
             yield from files_drawn(dwi_change_files(plan, sub, pair.name))
-    for modality in ("dwi", "bold"):
-        for sub in plan.patients_with(modality):
-            for drawn in drawn_of(plan, modality, sub):
-                yield from files_drawn(drawn)
 
 
 def siblings(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -104,6 +104,7 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
             "_desc-variance_relmat.tsv"
         ),
         "network_means": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-networkmean_stats.tsv",
+        "strength": f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-strength_stats.tsv",
         # the same under the strategies besides the primary one
         "denoised_by_strategy": (
             f"{_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-mean_desc-{{strategy}}_timeseries.tsv"
@@ -135,6 +136,10 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
         ),
         "network_change": (
             f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-change_desc-{{pair}}_stats.tsv"
+        ),
+        "strength_change": (
+            f"{_PATIENT_FUNC}_space-{TEMPLATE}_atlas-{{atlas}}_stat-strengthchange_desc-{{pair}}"
+            "_stats.tsv"
         ),
         # cohort
         "measures": "cohort/measures.tsv",

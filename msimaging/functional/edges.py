@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from msimaging.errors import Finding, InputError
 
-_LARGEST_R = 1 - 1e-7
+#: Correlations are kept this far from 1 before Fisher's transform.
+LARGEST_R = 1 - 1e-7
 
 
 def fisher_z(r: ArrayLike) -> NDArray[np.float64]:
@@ -41,7 +42,7 @@ def fisher_z(r: ArrayLike) -> NDArray[np.float64]:
             remedy="Use it for the kinds correlation and partial correlation only.",
         )
         raise InputError([finding])
-    z: NDArray[np.float64] = np.arctanh(np.clip(values, -_LARGEST_R, _LARGEST_R))
+    z: NDArray[np.float64] = np.arctanh(np.clip(values, -LARGEST_R, LARGEST_R))
     if z.ndim >= 2 and z.shape[-1] == z.shape[-2]:
         diagonal = np.arange(z.shape[-1])
         z[..., diagonal, diagonal] = np.nan

@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from msimaging.functional.edges import LARGEST_R
 from msimaging.functional.signals import usable_parcels
 from msimaging.functional.uncertainty import quadratic_form_variances
-
-#: Correlations are kept this far from 1 before Fisher's transform.
-_LARGEST_R = 1 - 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,7 @@ def network_z(
     labels = np.array([str(name) for name in networks])[usable]
     unit = signals - signals.mean(axis=0)
     unit /= np.linalg.norm(unit, axis=0)
-    r = np.clip(unit.T @ unit, -_LARGEST_R, _LARGEST_R)
+    r = np.clip(unit.T @ unit, -LARGEST_R, LARGEST_R)
     members = {name: np.flatnonzero(labels == name) for name in names}
     blocks = [(members[a], members[b]) for a, b in pairs]
     counts = [

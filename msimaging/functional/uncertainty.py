@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,14 +105,48 @@ def quadratic_form_variances(
     ndarray of shape (len(forms),)
         Never below the variance of white series.
     """
+    return lagged_variances(
+        time_series,
+        lambda lagged: _form_covariances(lagged, forms),
+        variance_inflation=variance_inflation,
+        sample_mask=sample_mask,
+        max_lag=max_lag,
+    )
+
+
+def lagged_variances(
+    time_series: NDArray[np.floating[Any]],
+    covariances: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    variance_inflation: float = 1.0,
+    sample_mask: ArrayLike | None = None,
+    max_lag: int | None = None,
+) -> NDArray[np.float64]:
+    """Variance of means over time of which the autocovariance is known, by the lags of xDF.
+
+    Parameters
+    ----------
+    time_series : ndarray of shape (T, P)
+        Cleaned signals, each taken in standard deviations.
+    covariances : callable
+        From the correlations (P, P) of all signals with all signals some volumes later to the
+        covariances (M,) of what is averaged, those volumes apart.
+    variance_inflation, sample_mask, max_lag
+        As in `xdf_variance`.
+
+    Returns
+    -------
+    ndarray of shape (M,)
+        Never below the variance of white series.
+    """
     n_retained = len(time_series)
     positions = np.arange(n_retained) if sample_mask is None else np.asarray(sample_mask)
     series = _unit_series(time_series, positions)
     lags = max_lag if max_lag is not None else round(2 * np.sqrt(n_retained))
-    white = _form_covariances(series.T @ series, forms)
+    white = covariances(series.T @ series)
     total = n_retained * white
     for weight, forward in _tapered_lags(series, positions, lags):
-        total += 2 * weight * _form_covariances(forward, forms)
+        total += 2 * weight * covariances(forward)
     variance = np.maximum(total / n_retained**2, white / n_retained)
     return np.asarray(variance_inflation * variance)
 

@@ -1,4 +1,4 @@
-"""Step: change of connectivity between two visits of one patient, edge by edge and by network."""
+"""Step: change of connectivity of one patient between two visits: edges, networks, parcels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from msimaging.longitudinal.comparability import graded_rules
 from msimaging.steps.acquisitions import gate_pair
 from msimaging.steps.changes import (
     CHANGE_COLUMNS,
+    NETWORK_MEASURE,
+    STRENGTH_MEASURE,
     TOO_LITTLE_DATA,
     comparability_flags,
     known_only,
@@ -22,8 +24,14 @@ from msimaging.steps.parcel_tables import read_matrix, write_matrix
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 
-#: Name of network means among the measures.
-NETWORK_MEASURE = "fisherz"
+#: Flag of strengths that count other parcels at one visit than at the other.
+OTHER_PARCELS = "other-parcels"
+_OF_NETWORKS = "Change of mean Fisher z within and between networks, follow-up minus baseline."
+_OF_STRENGTHS = (
+    "Change of the strength of each parcel (mean Fisher z of its edges to all parcels that every "
+    "visit of the patient covers), follow-up minus baseline. Limits and verdicts hold for one "
+    "parcel by itself: of many, some are beyond them by chance."
+)
 
 
 def change_connectivity(
@@ -31,6 +39,7 @@ def change_connectivity(
     matrices: Sequence[str],
     variances: Sequence[str],
     networks: Sequence[str],
+    strengths: Sequence[str],
     scans: Sequence[Mapping[str, Any]],
     grades: Mapping[str, str],
     sessions: Sequence[str],
@@ -41,14 +50,15 @@ def change_connectivity(
     out_matrices: Sequence[str],
     out_errors: Sequence[str],
     out_tables: Sequence[str],
+    out_strengths: Sequence[str],
 ) -> None:
     """Compare two visits on Fisher's scale.
 
     Parameters
     ----------
-    matrices, variances, networks : sequence of str
-        Correlations, their variances, network means: baseline and follow-up of the first atlas,
-        then of the next.
+    matrices, variances, networks, strengths : sequence of str
+        Correlations, their variances, network means, strengths of parcels: baseline and follow-up
+        of the first atlas, then of the next.
     scans : sequence of mapping
         Raw files of baseline and follow-up: ``image``, ``sidecars``, ``bval``.
     grades : mapping
@@ -63,52 +73,84 @@ def change_connectivity(
         Interval between the visits.
     confidence : float
         Coverage of the intervals.
-    out_matrices, out_errors, out_tables : sequence of str
-        Change of each edge, its standard error, change of network means; one an atlas.
+    out_matrices, out_errors, out_tables, out_strengths : sequence of str
+        Change of each edge, its standard error, change of network means and of the strength of
+        parcels; one an atlas.
     """
     flags = comparability_flags(gate_pair(scans, networks[:2], graded_rules(grades)))
-    for index, out_matrix in enumerate(out_matrices):
+    span: dict[str, Any] = {"months": months, "confidence": confidence}
+    for index, atlas in enumerate(atlases):
         pair = slice(2 * index, 2 * index + 2)
-        (before, labels), (after, _) = (read_matrix(path) for path in matrices[pair])
-        (before_var, _), (after_var, _) = (read_matrix(path) for path in variances[pair])
         tables = [read_table(path) for path in networks[pair]]
         thin = unusable_visits(tables, sessions)
-        if thin:
-            before, after = np.full_like(before, np.nan), np.full_like(after, np.nan)
         all_flags = ";".join(filter(None, (flags, *thin)))
-        edges = connectivity_change(
-            _without_diagonal(before),
-            _without_diagonal(after),
-            baseline_var_r=before_var,
-            follow_up_var_r=after_var,
-            confidence=confidence,
-        )
-        sources = [*matrices[pair], *variances[pair]]
-        write_matrix(out_matrix, edges.estimate, labels)
-        describe(
-            out_matrix,
-            "Change of Fisher z, follow-up minus baseline.",
-            sources=sources,
-            Units="Fisher z",
-            Comparability=all_flags or "no difference found",
-        )
-        write_matrix(out_errors[index], edges.standard_error, labels)
-        describe(
+        _write_edges(
+            out_matrices[index],
             out_errors[index],
-            "Standard error of the change of Fisher z from both runs' autocorrelation.",
-            sources=sources,
-            Units="Fisher z",
+            matrices[pair],
+            variances[pair],
+            known=not thin,
+            confidence=confidence,
+            flags=all_flags,
         )
-        table = network_changes(*tables, months=months, confidence=confidence, known=not thin)
-        table["flags"] = all_flags
-        table = judged_by_rescans(table, repeatability, modality="bold", atlas=atlases[index])
-        write_table(out_tables[index], table)
-        describe(
-            out_tables[index],
-            "Change of mean Fisher z within and between networks, follow-up minus baseline.",
-            sources=[*networks[pair], *repeatability],
-            columns={name: CHANGE_COLUMNS[name] for name in table.columns},
+        means = network_changes(*tables, **span, known=not thin)
+        own = strength_changes(
+            *(read_table(path) for path in strengths[pair]), **span, known=not thin
         )
+        for path, sources, table, description in (
+            (out_tables[index], networks[pair], means, _OF_NETWORKS),
+            (out_strengths[index], strengths[pair], own, _OF_STRENGTHS),
+        ):
+            given = [";".join(filter(None, (all_flags, flag))) for flag in table["flags"]]
+            judged = judged_by_rescans(
+                table.assign(flags=given), repeatability, modality="bold", atlas=atlas
+            )
+            write_table(path, judged)
+            describe(
+                path,
+                description,
+                sources=[*sources, *repeatability],
+                columns={name: CHANGE_COLUMNS[name] for name in judged.columns},
+            )
+
+
+def _write_edges(
+    out_matrix: str,
+    out_error: str,
+    matrices: Sequence[str],
+    variances: Sequence[str],
+    *,
+    known: bool,
+    confidence: float,
+    flags: str,
+) -> None:
+    (before, labels), (after, _) = (read_matrix(path) for path in matrices)
+    (before_var, _), (after_var, _) = (read_matrix(path) for path in variances)
+    if not known:
+        before, after = np.full_like(before, np.nan), np.full_like(after, np.nan)
+    edges = connectivity_change(
+        _without_diagonal(before),
+        _without_diagonal(after),
+        baseline_var_r=before_var,
+        follow_up_var_r=after_var,
+        confidence=confidence,
+    )
+    sources = [*matrices, *variances]
+    write_matrix(out_matrix, edges.estimate, labels)
+    describe(
+        out_matrix,
+        "Change of Fisher z, follow-up minus baseline.",
+        sources=sources,
+        Units="Fisher z",
+        Comparability=flags or "no difference found",
+    )
+    write_matrix(out_error, edges.standard_error, labels)
+    describe(
+        out_error,
+        "Standard error of the change of Fisher z from both runs' autocorrelation.",
+        sources=sources,
+        Units="Fisher z",
+    )
 
 
 def unusable_visits(tables: Sequence[pd.DataFrame], sessions: Sequence[str]) -> list[str]:
@@ -140,8 +182,9 @@ def network_changes(
     months: float | None,
     confidence: float,
     known: bool = True,
+    measure: str = NETWORK_MEASURE,
 ) -> pd.DataFrame:
-    """Compare two tables of network means row by row.
+    """Compare two tables of means of edges row by row.
 
     Parameters
     ----------
@@ -153,12 +196,14 @@ def network_changes(
         Coverage of the intervals.
     known : bool
         Whether both visits may be compared; else their values stand there without a change.
+    measure : str
+        Name of what was averaged.
 
     Returns
     -------
     DataFrame
         Columns of ``changes.tsv`` from ``label`` on; no smallest detectable change is published
-        for network means, so that ``reliable`` is missing.
+        for means of edges, so that ``reliable`` is missing.
     """
     both = baseline.merge(follow_up, on="label", suffixes=("_a", "_b"))
     hidden = 0.0 if known else np.nan
@@ -173,7 +218,7 @@ def network_changes(
     return pd.DataFrame(
         {
             "label": both["label"],
-            "measure": NETWORK_MEASURE,
+            "measure": measure,
             "baseline_value": both["value_a"],
             "follow_up_value": both["value_b"],
             "change": change.estimate,
@@ -188,6 +233,42 @@ def network_changes(
             "flags": "",
         }
     )
+
+
+def strength_changes(
+    baseline: pd.DataFrame,
+    follow_up: pd.DataFrame,
+    *,
+    months: float | None,
+    confidence: float,
+    known: bool = True,
+) -> pd.DataFrame:
+    """Compare the strengths of parcels at two visits.
+
+    Parameters
+    ----------
+    baseline, follow_up : DataFrame
+        Columns ``label value se``.
+    months, confidence, known
+        As in `network_changes`.
+
+    Returns
+    -------
+    DataFrame
+        As from `network_changes`. Where one visit has a parcel that the other lacks, strengths
+        are means over other edges: the changes are missing, and a flag tells why.
+    """
+    both = baseline.merge(follow_up, on="label", suffixes=("_a", "_b"))
+    same = both["value_a"].notna().eq(both["value_b"].notna()).all()
+    table = network_changes(
+        baseline,
+        follow_up,
+        months=months,
+        confidence=confidence,
+        known=known and bool(same),
+        measure=STRENGTH_MEASURE,
+    )
+    return table.assign(flags="" if same or not known else OTHER_PARCELS)
 
 
 def _without_diagonal(matrix: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from msimaging.errors import Finding
 
+#: Names of network means and of mean connectivity of parcels among the measures.
+NETWORK_MEASURE, STRENGTH_MEASURE = "fisherz", "strength"
 #: Flag of a run that is left out of statistics because little of it is clean.
 TOO_LITTLE_DATA = "too-little-data"
 CHANGE_COLUMNS: Mapping[str, str] = MappingProxyType(

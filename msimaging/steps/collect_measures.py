@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from msimaging.steps.change_connectivity import NETWORK_MEASURE
-from msimaging.steps.changes import MEASURE_COLUMNS
+from msimaging.steps.changes import MEASURE_COLUMNS, NETWORK_MEASURE
 from msimaging.steps.records import describe
 from msimaging.tables import read_table, write_table
 

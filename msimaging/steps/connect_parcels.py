@@ -14,8 +14,9 @@ from msimaging.errors import InputError
 from msimaging.functional.cleaning import Cleaned, clean_time_series
 from msimaging.functional.comparable import MIN_DEGREES_OF_FREEDOM
 from msimaging.functional.connectivity import KINDS, Estimator, connectivity_matrix
-from msimaging.functional.networks import network_z, no_network_z
+from msimaging.functional.networks import NetworkMeans, network_z, no_network_z
 from msimaging.functional.strategies import Strategy, select_confounds, strategy_named
+from msimaging.functional.strength import ParcelStrengths, no_parcel_strengths, parcel_strengths
 from msimaging.functional.uncertainty import xdf_variance
 from msimaging.steps.atlas_files import named_atlas
 from msimaging.steps.changes import TOO_LITTLE_DATA
@@ -35,6 +36,16 @@ NETWORK_COLUMNS: Mapping[str, str] = {
     "n_edges": "Covered edges.",
     "flags": f"{TOO_LITTLE_DATA} where the run is left out of statistics; its JSON tells why.",
 }
+STRENGTH_COLUMNS: Mapping[str, str] = {
+    **NETWORK_COLUMNS,
+    "label": "The parcel.",
+    "value": "Mean Fisher z of the parcel's edges to all other covered parcels.",
+    "n_edges": "Covered edges of the parcel.",
+}
+_ERRORS_OF_MEANS = (
+    "standard errors corrected for autocorrelation (xDF carried to means of edges) and for the "
+    "regressors used up"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +96,7 @@ def connect_parcels(
     kinds: Mapping[str, Estimator],
     out_denoised: Sequence[str],
     out_variances: Sequence[str],
+    out_strengths: Sequence[str],
     out_networks: Sequence[str],
     out_matrices: Sequence[str],
 ) -> None:
@@ -114,7 +126,7 @@ def connect_parcels(
         From the kind of connectivity to its covariance estimator.
     out_denoised, out_networks : sequence of str
         All atlases of the first strategy, then of the next.
-    out_variances : sequence of str
+    out_variances, out_strengths : sequence of str
         One an atlas, of the primary strategy.
     out_matrices : sequence of str
         All kinds of the first atlas, then of the next; then the next strategy.
@@ -142,6 +154,7 @@ def connect_parcels(
         )
         if index < len(atlases):
             _write_variance(out_variances[index], run)
+            _write_strengths(out_strengths[index], run)
         _write_networks(out_networks[index], run)
         for place, (kind, estimator) in enumerate(kinds.items()):
             _write_matrix(out_matrices[index * len(kinds) + place], run, kind, estimator)
@@ -244,23 +257,47 @@ def _write_networks(path: str, run: _Run) -> None:
             variance_inflation=run.cleaned.variance_inflation,
             sample_mask=run.cleaned.sample_mask,
         )
-    table = pd.DataFrame(
+    write_table(path, _means_table([f"{a}-{b}" for a, b in means.pairs], means, run))
+    describe(
+        path,
+        f"Mean Fisher z within and between networks; {_ERRORS_OF_MEANS}.",
+        sources=run.sources,
+        columns=NETWORK_COLUMNS,
+        **run.record,
+    )
+
+
+def _write_strengths(path: str, run: _Run) -> None:
+    if run.cleaned is None:
+        strengths = no_parcel_strengths(len(run.labels))
+    else:
+        strengths = parcel_strengths(
+            run.time_series,
+            variance_inflation=run.cleaned.variance_inflation,
+            sample_mask=run.cleaned.sample_mask,
+        )
+    write_table(path, _means_table(run.labels, strengths, run))
+    describe(
+        path,
+        "Strength of each parcel: mean Fisher z of its edges to all parcels that every visit of "
+        f"the patient covers; {_ERRORS_OF_MEANS}.",
+        sources=run.sources,
+        columns=STRENGTH_COLUMNS,
+        **run.record,
+    )
+
+
+def _means_table(
+    labels: Sequence[str], means: NetworkMeans | ParcelStrengths, run: _Run
+) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "label": [f"{a}-{b}" for a, b in means.pairs],
+            "label": list(labels),
             "value": means.estimate,
             "se": means.standard_error,
             "n_edges": means.n_edges,
             "flags": TOO_LITTLE_DATA if run.excluded else "",
         }
-    )
-    write_table(path, table)
-    describe(
-        path,
-        "Mean Fisher z within and between networks; standard errors corrected for "
-        "autocorrelation (xDF carried to means of edges) and for the regressors used up.",
-        sources=run.sources,
-        columns=NETWORK_COLUMNS,
-        **run.record,
     )
 
 

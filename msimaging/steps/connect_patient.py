@@ -37,7 +37,7 @@ def connect_patient(
     ----------
     visits : sequence of mapping
         In the order of time: ``session series confounds coverages`` to read, ``denoised variances
-        networks matrices`` to write, each in the order that `connect_parcels` takes.
+        strengths networks matrices`` to write, each in the order that `connect_parcels` takes.
     atlases, strategies, own_strategies, high_pass, low_pass
         As in both `equalise_patient` and `connect_parcels`.
     own, kinds
@@ -78,6 +78,7 @@ def connect_patient(
             kinds=kinds,
             out_denoised=visit["denoised"],
             out_variances=visit["variances"],
+            out_strengths=visit["strengths"],
             out_networks=visit["networks"],
             out_matrices=visit["matrices"],
         )

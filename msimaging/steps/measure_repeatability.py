@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msimaging.longitudinal.rescans import rescan_noise
+from msimaging.steps.changes import STRENGTH_MEASURE
 from msimaging.steps.collect_measures import read_networks, read_regions, stacked
 from msimaging.steps.records import describe
-from msimaging.tables import write_table
+from msimaging.tables import read_table, write_table
 
 REPEATABILITY_COLUMNS = {
     "modality": "dwi or bold.",
     "atlas": "Atlas that defines the labels.",
-    "label": "Region, or pair of networks.",
+    "label": "Region, parcel, or pair of networks.",
     "measure": "What was measured.",
     "n": "Visits that were repeated without treatment.",
     "df": "Degrees of freedom: repeats beyond the first, summed.",
@@ -27,19 +28,21 @@ def measure_repeatability(
     *,
     diffusion: Sequence[str],
     functional: Sequence[str],
+    strengths: Sequence[str],
     diffusion_rows: Sequence[Mapping[str, str]],
     functional_rows: Sequence[Mapping[str, str]],
     confidence: float,
     out_table: str,
 ) -> None:
-    """Pool the repeats of every region and network.
+    """Pool the repeats of every region, network and parcel.
 
     Parameters
     ----------
-    diffusion, functional : sequence of str
-        Region tables and tables of network means of every visit in a series of rescans.
+    diffusion, functional, strengths : sequence of str
+        Tables of regions, of network means and of the strength of parcels of every visit in a
+        series of rescans.
     diffusion_rows, functional_rows : sequence of mapping
-        Atlas and series of each table.
+        Atlas and series of each table; the same for network means and strengths.
     confidence : float
         Of the smallest detectable change.
     out_table : str
@@ -53,11 +56,15 @@ def measure_repeatability(
         read_networks(path).assign(**row, modality="bold")
         for path, row in zip(functional, functional_rows, strict=True)
     ]
+    parts += [
+        read_table(path).assign(**row, modality="bold", measure=STRENGTH_MEASURE)
+        for path, row in zip(strengths, functional_rows, strict=True)
+    ]
     noise = rescan_noise(stacked(parts, _NEEDED), confidence=confidence)
     write_table(out_table, noise)
     describe(
         out_table,
         "Scatter of repeated scans of people whom nothing happened to in between.",
-        sources=[*diffusion, *functional],
+        sources=[*diffusion, *functional, *strengths],
         columns=REPEATABILITY_COLUMNS,
     )

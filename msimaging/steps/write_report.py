@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from msimaging.steps.blinding import record_blinding
 from msimaging.steps.report_cohort import cohort_sections, shown_figure
 from msimaging.steps.report_methods import step_records
 from msimaging.steps.report_quality import scan_contents, strip_sections
+from msimaging.steps.report_strength import strength_sections
 from msimaging.tables import read_table
 from msimaging.volumes import read_volume, whole_file
 
@@ -56,6 +58,8 @@ def write_report(
     quality_tests: str,
     figures: Sequence[str],
     maps: Sequence[str],
+    strengths: Sequence[str],
+    strength_rows: Sequence[Mapping[str, Any]],
     more: Mapping[str, str],
     out_page: str,
 ) -> None:
@@ -77,6 +81,10 @@ def write_report(
         One file of every figure, PNG or SVG.
     maps : sequence of str
         Baseline FA map and change of RD of every pair of visits, in template space.
+    strengths : sequence of str
+        Changes of the strength of parcels, one a pair of visits and atlas.
+    strength_rows : sequence of mapping
+        Patient, sessions and atlas of each.
     more : mapping of str to str
         ``model_notes model_tests next_trial`` of a trial with models of its own.
     out_page : str
@@ -95,12 +103,19 @@ def write_report(
     }
     flow = flow_numbers(tables["ledger"], enrolled=patients, modalities=_STEPS)
     blind, seed = settings["report"]["blind"], settings["seed"]
+    parcels = strength_sections(
+        strengths, strength_rows, confidence=settings["statistics"]["confidence"]
+    )
+    pages = (_patient(name, tables, figures, maps, comparisons) for name in patients)
     content = ReportContent(
         title=settings["report"]["title"],
         blind=blind,
         banner=_BANNER,
         version=version(),
-        patients=(_patient(name, tables, figures, maps, comparisons) for name in patients),
+        patients=(
+            replace(page, sections=(*page.sections, *parcels.get(page.participant_id, ())))
+            for page in pages
+        ),
         patient_table=_patient_table(patients, tables),
         cohort=cohort_sections(
             tables, [path for path in figures if "/sub-" not in path], flow, more=more

@@ -140,6 +140,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
             kinds={"correlation": "empirical"},
             out_denoised=[str(own[session] / "denoised.tsv")],
             out_variances=[str(own[session] / "variance.tsv")],
+            out_strengths=[str(own[session] / "strength.tsv")],
             out_networks=[str(own[session] / "networks.tsv")],
             out_matrices=[str(own[session] / "matrix.tsv")],
         )
@@ -147,6 +148,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
         matrices=[str(own[session] / "matrix.tsv") for session in sessions],
         variances=[str(own[session] / "variance.tsv") for session in sessions],
         networks=[str(own[session] / "networks.tsv") for session in sessions],
+        strengths=[str(own[session] / "strength.tsv") for session in sessions],
         scans=[scan.raw for scan in scans],
         grades=SETTINGS["comparability"],
         sessions=sessions,
@@ -157,6 +159,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
         out_matrices=[str(folder / "change.tsv")],
         out_errors=[str(folder / "error.tsv")],
         out_tables=[str(folder / "networks.tsv")],
+        out_strengths=[str(folder / "strengths.tsv")],
     )
     return folder
 
@@ -232,31 +235,53 @@ def test_exchanging_the_visits_negates_every_edge_and_its_interval(
     assert np.nanmin(errors[0]) > 0
 
 
-def test_exchanging_the_visits_negates_every_network_and_its_interval(
-    patients: dict[str, Path],
+@pytest.mark.parametrize("what", ["networks", "strengths"])
+def test_exchanging_the_visits_negates_every_mean_of_edges_and_its_interval(
+    patients: dict[str, Path], what: str
 ) -> None:
-    there, back = (networks(patients[name]) for name in ("scanned", "swapped"))
+    there, back = (means(patients[name], what) for name in ("scanned", "swapped"))
     assert list(there.index) == list(back.index)
     mirrored = {"change": "change", "ci_low": "ci_high", "ci_high": "ci_low"}
     for column, opposite in mirrored.items():
         worst = departure(there[column].to_numpy(), back[opposite].to_numpy())
-        print(f"{column}: largest departure {worst:.1e} of the largest")
+        print(f"{column} of {what}: largest departure {worst:.1e} of the largest")
         assert worst < TOLERANCE
     np.testing.assert_allclose(there["se"], back["se"], rtol=TOLERANCE)
     np.testing.assert_allclose(there["baseline_value"], back["follow_up_value"], rtol=TOLERANCE)
     for column in ("detectable", "reliable", "flags"):
         assert there[column].astype(str).tolist() == back[column].astype(str).tolist()
-    assert (there["change"].abs() > 0).all()
+    changed = there["change"].dropna()
+    assert (changed.abs() > 0).all()
+    assert len(changed) == (len(there) if what == "networks" else len(parcels(patients)))
 
 
-def networks(folder: Path) -> pd.DataFrame:
-    return read_table(folder / "networks.tsv").set_index("label")
+def means(folder: Path, what: str) -> pd.DataFrame:
+    return read_table(folder / f"{what}.tsv").set_index("label")
+
+
+def parcels(patients: dict[str, Path]) -> list[str]:
+    """Return the parcels of which there are edges."""
+    matrix, names = read_matrix(patients["scanned"] / "change.tsv")
+    return [name for name, row in zip(names, matrix, strict=True) if np.isfinite(row).any()]
+
+
+def test_change_of_strength_is_the_mean_change_of_a_parcels_edges(
+    patients: dict[str, Path],
+) -> None:
+    matrix, names = read_matrix(patients["scanned"] / "change.tsv")
+    kept = parcels(patients)
+    mean = pd.DataFrame(matrix, index=names, columns=names).loc[kept, kept].mean(axis=1)
+    change = means(patients["scanned"], "strengths")["change"]
+    np.testing.assert_allclose(change[kept], mean, atol=1e-9)
+    assert change.drop(kept).isna().all()
 
 
 def test_the_same_run_twice_changes_nothing(patients: dict[str, Path]) -> None:
-    same = networks(patients["same"])
     assert np.nanmax(np.abs(edges(patients["same"], "change"))) == 0
-    assert (same["change"] == 0).all()
-    assert not set(same["detectable"].astype(str)) & {"True"}
-    assert not set(same["reliable"].astype(str)) & {"True"}
-    assert same["flags"].isna().all()
+    for what in ("networks", "strengths"):
+        same = means(patients["same"], what)
+        assert (same["change"].dropna() == 0).all()
+        assert same["change"].notna().sum() >= 6
+        assert not set(same["detectable"].astype(str)) & {"True"}
+        assert not set(same["reliable"].astype(str)) & {"True"}
+        assert same["flags"].isna().all()

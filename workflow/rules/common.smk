@@ -4,6 +4,7 @@ from inspect import signature
 from pathlib import Path
 
 from msimaging.bids.companions import (
+    bold_change_files,
     bold_files,
     connected_visits,
     drawn_bold_pairs,

@@ -26,6 +26,13 @@ rule measure_repeatability:
             atlas=PLAN.functional_atlases,
             task=TASK,
         ),
+        strengths=later(
+            PLAN.of_repeats,
+            "bold",
+            "strength",
+            atlas=PLAN.functional_atlases,
+            task=TASK,
+        ),
         confidence=SETTINGS["statistics"]["confidence"],
     script:
         "../scripts/measure_repeatability.py"
@@ -158,6 +165,9 @@ rule change_connectivity:
         ),
         networks=of_pair(
             "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
+        ),
+        files=with_signature(
+            lambda wildcards: bold_change_files(PLAN, wildcards.sub, wildcards.pair)
         ),
         sessions=sessions_of_pair("bold"),
         scans=scans_of_pair("bold"),

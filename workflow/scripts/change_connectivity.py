@@ -8,6 +8,7 @@ with job_log(snakemake.log[0]):
         matrices=snakemake.params.matrices,
         variances=snakemake.params.variances,
         networks=snakemake.params.networks,
+        strengths=snakemake.params.files["strengths"],
         scans=snakemake.params.scans,
         grades=snakemake.params.grades,
         sessions=snakemake.params.sessions,
@@ -18,4 +19,5 @@ with job_log(snakemake.log[0]):
         out_matrices=snakemake.output.matrices,
         out_errors=snakemake.output.errors,
         out_tables=snakemake.output.tables,
+        out_strengths=snakemake.params.files["out_strengths"],
     )

@@ -7,6 +7,7 @@ with job_log(snakemake.log[0]):
     measure_repeatability(
         diffusion=snakemake.params.regions,
         functional=snakemake.params.networks,
+        strengths=snakemake.params.strengths,
         diffusion_rows=snakemake.params.diffusion,
         functional_rows=snakemake.params.functional,
         confidence=snakemake.params.confidence,

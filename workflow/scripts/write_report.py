@@ -17,6 +17,8 @@ with job_log(snakemake.log[0]):
         quality_tests=snakemake.input.quality_tests,
         figures=snakemake.params.figures,
         maps=snakemake.params.maps,
+        strengths=snakemake.params.strengths,
+        strength_rows=snakemake.params.strength_rows,
         more=snakemake.params.more,
         out_page=snakemake.output.page,
     )

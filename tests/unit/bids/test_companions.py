@@ -34,6 +34,8 @@ def test_every_file_that_no_rule_names_has_one_that_stands_for_it(study: Plan) -
     for key in ("tensor", "direction_template"):
         known |= {*study.of_all_visits("dwi", key)}
     known |= {*study.of_all_pairs("dwi", "direction_change")}
+    atlases = study.functional_atlases
+    known |= {*study.of_all_pairs("bold", "connectivity_change", task="rest", atlas=atlases)}
     files = list(companions(study))
     assert len(files) == len(set(files)) > 80
     assert {stand_in(path) for path in files} == known

@@ -97,6 +97,7 @@ def _connect(patient: dict[str, list[str]], outputs: dict[str, str], place: int,
         kinds={"partial correlation": "ledoit-wolf"},
         out_denoised=paths["denoised"],
         out_variances=[str(folder / f"{SESSIONS[place]}_variance.tsv")],
+        out_strengths=[str(folder / f"{SESSIONS[place]}_strength.tsv")],
         out_networks=paths["networks"],
         out_matrices=paths["matrices"],
     )

@@ -27,6 +27,7 @@ def repeatability(tmp_path):
     measure_repeatability(
         diffusion=tables,
         functional=[],
+        strengths=[],
         diffusion_rows=rows,
         functional_rows=[],
         confidence=0.95,
