@@ -255,8 +255,10 @@ SENTENCES = {
     "change_connectivity": _sentence(
         4,
         "change of connectivity",
-        "Change of connectivity is the difference of Fisher z values, with a variance that "
-        "accounts for autocorrelation.",
+        "Change of connectivity is the difference of Fisher z values: of edges, of their means "
+        "within and between networks, and of the mean over the edges of each parcel (its "
+        "strength), with variances that account for autocorrelation and for edges that share "
+        "a parcel.",
         "afyouni2019",
     ),
     "judge_reliability": _sentence(

@@ -2,9 +2,10 @@
 
 Both visits of a patient have the same coupling; head position, noise, physiology and motion are
 drawn anew. From the voxels on, the pipeline's own functions do the work: tissue masks, confounds,
-parcel series, cleaning, network means and their errors. Where the head lies is taken as known, so
-that registration adds nothing. Printed: share of network means beyond 1.96 standard errors of
-their change (nominal 5 %), and the spread of the changes over the error that was foretold.
+parcel series, cleaning, network means, strengths of parcels and their errors. Where the head lies
+is taken as known, so that registration adds nothing. Printed: share of network means and strengths
+beyond 1.96 standard errors of their change (nominal 5 %), and the spread of the changes over the
+error that was foretold.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msimaging.functional.confounds import confounds_table
 from msimaging.functional.masks import tissue_masks
 from msimaging.functional.networks import network_z
 from msimaging.functional.strategies import select_confounds
+from msimaging.functional.strength import parcel_strengths
 from msimaging.parcellation import parcel_time_series
 from msimaging.phantom.anatomy import tissue_at
 from msimaging.phantom.functional import planted_nodes, simulate_bold
@@ -44,7 +46,7 @@ def null_effects() -> Effects:
 
 
 def measure(visit, seed, n_volumes, strategies):
-    """Network means and variances of one run under each strategy."""
+    """Network means and strengths of one run under each strategy, then their variances."""
     rng = np.random.default_rng([*seed, 9])
     motion = random_motion(rng, n_volumes, rotation_sd=0.1, translation_sd=0.1)
     run = simulate_bold(
@@ -92,13 +94,15 @@ def measure(visit, seed, n_volumes, strategies):
             confounds=chosen.design,
             sample_mask=chosen.sample_mask,
         )
-        means = network_z(
-            cleaned.time_series,
-            nodes.networks.tolist(),
-            variance_inflation=cleaned.variance_inflation,
-            sample_mask=cleaned.sample_mask,
-        )
-        found.append((means.estimate, means.standard_error**2))
+        known = {
+            "variance_inflation": cleaned.variance_inflation,
+            "sample_mask": cleaned.sample_mask,
+        }
+        means = network_z(cleaned.time_series, nodes.networks.tolist(), **known)
+        strengths = parcel_strengths(cleaned.time_series, **known)
+        estimate = np.concatenate([means.estimate, strengths.estimate])
+        error = np.concatenate([means.standard_error, strengths.standard_error])
+        found.append((estimate, error**2))
     return np.array(found)
 
 
@@ -118,18 +122,24 @@ def main() -> None:
             ]
         )
         print(".", end="", flush=True)
-    # patients, visits, strategies, estimate or variance, networks
+    # patients, visits, strategies, estimate or variance, networks and parcels
     values = np.array(pairs)
+    n_parcels = len(planted_nodes().centres)
     print(f"\n{options.patients} patients, two visits of {options.volumes} volumes, no change")
     for place, strategy in enumerate(options.strategies):
         z, variance = values[:, :, place, 0], values[:, :, place, 1]
         change, error = z[:, 1] - z[:, 0], np.sqrt(variance.sum(axis=1))
-        rejected = np.abs(change) > 1.96 * error
-        ratio = np.sqrt(np.mean(change**2) / np.mean(error**2))
-        print(
-            f"{strategy:12s} called detectable {rejected.mean():5.1%} of {rejected.size}, "
-            f"spread over error {ratio:.2f}"
-        )
+        for what, chosen in (
+            ("networks", slice(None, -n_parcels)),
+            ("parcels", slice(-n_parcels, None)),
+        ):
+            rejected = np.abs(change[:, chosen]) > 1.96 * error[:, chosen]
+            ratio = np.sqrt(np.nanmean(change[:, chosen] ** 2) / np.nanmean(error[:, chosen] ** 2))
+            known = np.isfinite(change[:, chosen])
+            print(
+                f"{strategy:12s} {what:8s} called detectable {rejected[known].mean():5.1%} of "
+                f"{known.sum()}, spread over error {ratio:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def _connect(patient: dict[str, list[str]], outputs: dict[str, str], place: int,
         key: [str(folder / f"{SESSIONS[place]}_{key}_{name}.tsv") for name in names]
         for key in ("denoised", "networks", "matrices")
     }
+    paths["strengths"] = [str(folder / f"{SESSIONS[place]}_strength.tsv")]
     connect_parcels(
         series=[patient["series"][place]],
         confounds=patient["confounds"][place],
@@ -97,7 +98,7 @@ def _connect(patient: dict[str, list[str]], outputs: dict[str, str], place: int,
         kinds={"partial correlation": "ledoit-wolf"},
         out_denoised=paths["denoised"],
         out_variances=[str(folder / f"{SESSIONS[place]}_variance.tsv")],
-        out_strengths=[str(folder / f"{SESSIONS[place]}_strength.tsv")],
+        out_strengths=paths["strengths"],
         out_networks=paths["networks"],
         out_matrices=paths["matrices"],
     )
@@ -134,6 +135,13 @@ def test_every_visit_is_measured_over_the_same_parcels_and_volumes(patient, tmp_
         assert len(denoised) == 170
         gone = [name for name in labels if denoised[name].isna().all()]
         assert gone == [labels[3]]
+        strength = read_table(paths["strengths"][0]).set_index("label")
+        kept = [name for name in labels if name not in gone]
+        r = np.corrcoef(denoised[kept].to_numpy(float), rowvar=False)
+        z = np.arctanh(r, where=~np.eye(len(r), dtype=bool), out=np.zeros_like(r))
+        np.testing.assert_allclose(strength.loc[kept, "value"], z.sum(axis=1) / (len(r) - 1))
+        assert strength.loc[gone, "n_edges"].tolist() == [0]
+        assert (strength.loc[kept, "n_edges"] == len(r) - 1).all()
         record = read_json(sidecar_of(paths["matrices"][0]))
         assert record["VolumesRetained"] == 170
         assert 0 < record["Shrinkage"] < 1
@@ -174,7 +182,10 @@ def test_a_run_that_cannot_be_cleaned_gets_na_and_the_others_go_on(patient, tmp_
     assert "1 missing values" in mine["reason"].item()
     paths = _connect(patient, outputs, 2, tmp_path)
     assert read_table(paths["matrices"][0]).drop(columns="Node").isna().all(axis=None)
-    assert read_table(paths["networks"][0])["value"].isna().all()
+    for name in ("networks", "strengths"):
+        table = read_table(paths[name][0])
+        assert table["value"].isna().all()
+        assert set(table["flags"]) == {"too-little-data"}
     assert read_table(paths["matrices"][1]).drop(columns="Node").notna().any(axis=None)
 
 

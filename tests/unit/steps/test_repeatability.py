@@ -56,3 +56,41 @@ def test_verdicts_follow_the_scatter_of_each_region(repeatability):
     assert judged["sdc"].tolist()[2] == 0.7
     other = judged_by_rescans(changes, [repeatability], modality="dwi", atlas="other")
     pd.testing.assert_frame_equal(other, changes, check_dtype=False)
+
+
+def test_strengths_of_parcels_have_their_own_scatter(tmp_path):
+    """A network may bear the name of a parcel: the measure tells them apart."""
+    files = {"networks": [], "strengths": []}
+    for person, sign in enumerate((1, -1, 1, -1)):
+        for visit in (0, 1):
+            for kind, step in (("networks", 0.02), ("strengths", 0.10)):
+                path = tmp_path / f"{kind}_{person}_{visit}.tsv"
+                table = {"label": ["default"], "value": [0.3 + sign * visit * step], "se": 0.01}
+                write_table(path, pd.DataFrame(table))
+                files[kind].append(str(path))
+    rows = [{"atlas": "own", "series": f"sub-{place // 2} ses-a"} for place in range(8)]
+    out = str(tmp_path / "repeatability.tsv")
+    measure_repeatability(
+        diffusion=[],
+        functional=files["networks"],
+        strengths=files["strengths"],
+        diffusion_rows=[],
+        functional_rows=rows,
+        confidence=0.95,
+        out_table=out,
+    )
+    scatter = read_table(out).set_index("measure")["within_sd"]
+    assert scatter["fisherz"] == pytest.approx(0.02 / np.sqrt(2))
+    assert scatter["strength"] == pytest.approx(0.10 / np.sqrt(2))
+    changes = pd.DataFrame(
+        {
+            "label": ["default", "default"],
+            "measure": ["fisherz", "strength"],
+            "change": 0.15,
+            "sdc": np.nan,
+            "reliable": None,
+            "flags": "",
+        }
+    )
+    judged = judged_by_rescans(changes, [out], modality="bold", atlas="own")
+    assert judged["reliable"].tolist() == [True, False]
