@@ -15,7 +15,7 @@ _SHOWN = ("label", "baseline_value", "follow_up_value", "change", "ci_low", "ci_
 _EXPLANATION = (
     "Strength is the mean Fisher z of a parcel's edges to all other parcels that every visit "
     "covers. Limits and verdicts hold for one parcel by itself and are not corrected for their "
-    "number."
+    "number. All parcels are in the patient's tables named stat-strengthchange."
 )
 
 
