@@ -134,6 +134,13 @@ def write(study: Path, settings: dict) -> None:
         **{name: output(name) for name in TABLES},
         figures=figures,
         maps=plan.viewer_maps(),
+        strengths=plan.of_all_pairs(
+            "bold",
+            "strength_change",
+            task=settings["functional"]["task"],
+            atlas=plan.functional_atlases,
+        ),
+        strength_rows=plan.pair_rows("bold", plan.functional_atlases),
         more={},
         out_page=output("report"),
     )

@@ -1,17 +1,14 @@
 """Exchanging the visits negates every change; the same scan twice changes nothing.
 
 Every step from raw diffusion series to lesions and changes, for three patients made of two scans:
-as scanned, exchanged, and one scan twice; rigidly aligned, and bent to the visits' mean. That mean,
-from which the nonlinear way to the template is found too, is summed in an order of the scans'
-content: the way is the same to the last bit whichever visit came first, so that maps need no larger
-tolerance than regions.
+as scanned, exchanged, and one scan twice. The visits' mean, from which the nonlinear way to the
+template is found, is summed in an order of the scans' content: the way is the same to the last
+bit whichever visit came first, so that maps need no larger tolerance than regions.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +18,6 @@ import pytest
 
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS
 from msimaging.settings import validated
-from msimaging.spatial.transforms import from_matrix, transform_points
 from msimaging.steps.build_space import build_space
 from msimaging.steps.change_diffusion import change_diffusion
 from msimaging.steps.change_lesions import change_lesions
@@ -30,21 +26,12 @@ from msimaging.steps.measure_diffusion import measure_diffusion
 from msimaging.steps.normalise_maps import normalise_maps
 from msimaging.steps.preprocess_dwi import preprocess_dwi
 from msimaging.steps.split_tissue import split_tissue
-from msimaging.steps.warp_visit import warp_visit
 from msimaging.tables import read_table
-from msimaging.xfms import read_midpoint, read_transform
 
 pytestmark = pytest.mark.slow
 
 #: In units of the largest change of a measure.
 TOLERANCE = 1e-6
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-)
 SETTINGS = validated({"bids_dir": "bids"})
 
 
@@ -104,7 +91,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
     return scan
 
 
-def compare(baseline: Scan, follow_up: Scan, folder: Path, *, bent: bool = False) -> Path:
+def compare(baseline: Scan, follow_up: Scan, folder: Path) -> Path:
     """Go from two scans to their changes as the workflow's rules do."""
     scans, sessions = (baseline, follow_up), ("ses-a", "ses-b")
     folder.mkdir()
@@ -140,21 +127,6 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path, *, bent: bool = False
     change_lesions(**of_lesions, out_table=str(folder / "lesions.tsv"))
     for scan, session in zip(scans, sessions, strict=True):
         own = folder / session
-        warps = (str(own / "to_visit.h5"), str(own / "from_visit.h5")) if bent else ()
-        if bent:
-            warp_visit(
-                image=scan.file("fa.nii.gz"),
-                mask=scan.file("mask.nii.gz"),
-                midpoint=midpoint,
-                template=template,
-                lesions=lesions,
-                poses=[midpoint] * 2,
-                session=session,
-                sessions=sessions,
-                out_to_visit=warps[0],
-                out_from_visit=warps[1],
-                out_log_jacobian=str(own / "volume.nii.gz"),
-            )
         measure_diffusion(
             image=scan.file("dwi.nii.gz"),
             bval=scan.file("dwi.bval"),
@@ -165,7 +137,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path, *, bent: bool = False
             midpoint=midpoint,
             to_template=to_template,
             from_template=from_template,
-            warps=warps,
+            warps=(),
             session=session,
             lesions=[str(scan.lesions)],
             tissue=[tissue],
@@ -185,7 +157,7 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path, *, bent: bool = False
             mask=scan.file("mask.nii.gz"),
             midpoint=midpoint,
             from_template=from_template,
-            warps=warps,
+            warps=(),
             session=session,
             resolution=6,
             out_maps=[str(own / f"{name}.nii.gz") for name in TENSOR_MEASURES],
@@ -214,19 +186,12 @@ def compare(baseline: Scan, follow_up: Scan, folder: Path, *, bent: bool = False
 
 
 @pytest.fixture(scope="module")
-def scans(good_trial: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scan, Scan]:
-    root = tmp_path_factory.mktemp("scans")
+def patients(good_trial: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("swap")
     first, second = (
         prepared(raw, root / raw.parent.parent.name, edge)
         for raw, edge in zip(sorted(good_trial.glob("sub-01/*/dwi/*.nii.gz")), (2, 3), strict=True)
     )
-    return first, second
-
-
-@pytest.fixture(scope="module")
-def patients(scans: tuple[Scan, Scan], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("swap")
-    first, second = scans
     return {
         "scanned": compare(first, second, root / "scanned"),
         "swapped": compare(second, first, root / "swapped"),
@@ -288,79 +253,3 @@ def test_the_same_scan_twice_changes_nothing(patients: dict[str, Path]) -> None:
     assert not set(same["reliable"].astype(str)) & {"True"}
     flags = {flag for cell in same["flags"].dropna() for flag in str(cell).split(";")}
     assert flags <= {"", "published-sdc", "low-fa"}
-
-
-def compared_apart(tasks: list[tuple[Scan, Scan, Path]]) -> None:
-    for baseline, follow_up, folder in tasks:
-        compare(baseline, follow_up, folder, bent=True)
-
-
-@pytest.fixture(scope="module")
-def bent(scans: tuple[Scan, Scan], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bent visits, in processes of their own with one thread and with two."""
-    root = tmp_path_factory.mktemp("bent")
-    first, second = scans
-    folders = {name: root / name for name in ("scanned", "swapped", "two threads")}
-    by_threads = {
-        "1": [(first, second, folders["scanned"])],
-        "2": [(first, second, folders["two threads"]), (second, first, folders["swapped"])],
-    }
-    for n_threads, tasks in by_threads.items():
-        with pytest.MonkeyPatch.context() as patch:
-            for name in THREADS:
-                patch.setenv(name, n_threads)
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                pool.submit(compared_apart, tasks).result()
-    return folders
-
-
-def test_bent_visits_are_exchanged_as_rigid_ones_are(
-    bent: dict[str, Path], patients: dict[str, Path]
-) -> None:
-    """The warp of a visit to their mean knows no order: the tolerance stays that of regions.
-
-    A nonlinear way from one visit to the other would not be the inverse of the way back: its
-    residual is a tenth of a voxel. Here each visit goes to the mean of all, whichever came first.
-    """
-    moved = [displacement(bent["scanned"] / session) for session in ("ses-a", "ses-b")]
-    print(f"bent by {np.median(moved):.2f} mm in the median, at most {np.max(moved):.1f} mm")
-    assert np.median(moved) > 0.2
-    there, back = changes(bent["scanned"]), changes(bent["swapped"])
-    for column, opposite in {"change": "change", "ci_low": "ci_high", "ci_high": "ci_low"}.items():
-        worst = ((there[column] + back[opposite]).abs() / largest(there)).max()
-        print(f"{column}: largest departure {worst:.1e} of the largest change")
-        assert worst < TOLERANCE
-    np.testing.assert_allclose(there["se"], back["se"], rtol=TOLERANCE)
-    for name in TENSOR_MEASURES:
-        maps = [
-            nib.load(bent[order] / f"{name}.nii.gz").get_fdata() for order in ("scanned", "swapped")
-        ]
-        worst = np.abs(maps[0] + maps[1]).max() / np.abs(maps[0]).max()
-        print(f"map of {name}: largest departure {worst:.1e} of the largest change")
-        assert worst < TOLERANCE
-    rigid = changes(patients["scanned"]).loc[there.index, "change"]
-    assert ((there["change"] - rigid).abs() / largest(there)).max() > 0.01
-
-
-def test_bent_visits_give_the_same_bytes_from_one_thread_and_two(bent: dict[str, Path]) -> None:
-    names = [
-        path.relative_to(bent["scanned"])
-        for path in sorted(bent["scanned"].rglob("*"))
-        if path.is_file()
-    ]
-    assert {Path("ses-a/to_visit.h5"), Path("ses-a/volume.nii.gz")} <= set(names)
-    unlike = [
-        str(name)
-        for name in names
-        if (bent["scanned"] / name).read_bytes() != (bent["two threads"] / name).read_bytes()
-    ]
-    print(f"{len(names)} files, {len(unlike)} differ between one thread and two")
-    assert not unlike
-
-
-def displacement(visit: Path) -> np.ndarray:
-    """Return how far the bent way leads away from the rigid one, mm, within the brain's middle."""
-    pose = read_midpoint(visit.parent / "midpoint.tsv")[visit.name]
-    points = np.random.default_rng(0).uniform(-40, 40, size=(2000, 3))
-    bent = transform_points(read_transform(visit / "to_visit.h5"), points)
-    return np.linalg.norm(bent - transform_points(from_matrix(pose), points), axis=1)
