@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -118,9 +120,8 @@ class _TenthByTenth:
 
 def summary_lines(study: Path, entries: list[Entry], returncode: int) -> Iterator[str]:
     """Yield how a run ended: what failed or was left out and why, and where the report is."""
-    for entry in entries:
-        if entry.state in {"failed", "excluded", "unpaired"}:
-            yield _line(study, entry)
+    shown = [e for e in entries if e.state in {"failed", "excluded", "unpaired"}]
+    yield from (_line(study, entry) for entry in _once_a_job(shown))
     counts = Counter(entry.state for entry in entries)
     yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     if returncode:
@@ -224,7 +225,7 @@ def print_ingest(report: IngestReport) -> None:
 def print_states(study: Path, entries: list[Entry], *, everything: bool) -> None:
     """Print what needs attention, one line each, and the states of every step in numbers."""
     shown = [e for e in entries if everything or e.state not in {"done", "pending", "absent"}]
-    for entry in shown:
+    for entry in _once_a_job(shown):
         print(_line(study, entry))
     steps = dict.fromkeys(entry.step for entry in entries)
     counts = Counter((entry.step, entry.state) for entry in entries)
@@ -233,6 +234,16 @@ def print_states(study: Path, entries: list[Entry], *, everything: bool) -> None
     for step in steps:
         table.add_row(step, *(str(counts[step, state] or "-") for state in states))
     _out.print(table)
+
+
+def _once_a_job(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Name all visits of a job that has failed in one entry: its reason is told once."""
+    for (_, state, _), found in groupby(entries, key=lambda e: (e.log, e.state, e.reason)):
+        group = list(found)
+        if state == "failed":
+            yield replace(group[0], session_id=", ".join(e.session_id for e in group))
+        else:
+            yield from group
 
 
 def _line(study: Path, entry: Entry) -> str:

@@ -14,17 +14,33 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from msimaging.bids.drawn_files import (
+    drawn_bold_pairs,
+    drawn_bold_scans,
+    drawn_dwi_pairs,
+    drawn_dwi_scans,
+)
 from msimaging.bids.layout import DERIVATIVES, TEMPLATES, output
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
-from msimaging.bids.visits import Modality
+from msimaging.bids.visits import MODALITIES, Modality, VisitPair
 
-_CONNECTED = ("bold_volumes", "")
+_SERIES_OF_DWI = ("bval", "bvec", "mask", "weights", "series_quality", "reference", "confounds")
+_SERIES_OF_BOLD = ("sidecar", "mask", "motion", "reference")
+_SPACE = ("midpoint", "template", "to_template")
+_CONNECTED = ("bold_connected", "")
 _DRAWN_DWI, _DRAWN_BOLD = ("patient_pictures", "dwi"), ("patient_pictures", "bold")
 #: From outputs to the one of the same job that stands for them, with its modality.
 _STANDS_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        # the first pattern that fits is taken: weights are no map of the tensor
+        **{f"dwi_{name}": ("dwi", "") for name in (*_SERIES_OF_DWI, "sidecar", "orientation")},
+        **{f"bold_{name}": ("bold", "") for name in _SERIES_OF_BOLD},
+        **{f"dwi_{name}": ("dwi_from_template", "") for name in _SPACE},
+        **{f"bold_{name}": ("bold_from_template", "") for name in _SPACE},
         **dict.fromkeys(
             (
+                "bold_volumes",
+                "bold_dropped",
                 "denoised",
                 "connectivity",
                 "connectivity_variance",
@@ -41,17 +57,28 @@ _STANDS_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         **dict.fromkeys(("bold_quality", "bold_tsnr", "patient_connectivity_figure"), _DRAWN_BOLD),
         "scan_picture": ("patient_pictures", ""),
-        "tensor_map": ("tensor", ""),
+        **dict.fromkeys(("tensor_map", "dwi_quality"), ("tensor", "")),
         **dict.fromkeys(
-            ("tensor_regions", "tensor_map_template", "tensor_template"), ("direction_template", "")
+            ("tensor_regions", "tensor_map_template", "tensor_template", "direction_template"),
+            ("dwi_measured", ""),
         ),
-        **dict.fromkeys(("tensor_region_change", "tensor_map_change"), ("direction_change", "")),
-        **dict.fromkeys(("time_series", "coverage"), ("bold_confounds", "")),
-        "strength_change": ("connectivity_change", ""),
+        **dict.fromkeys(
+            ("tensor_region_change", "tensor_map_change", "direction_change"), ("dwi_changed", "")
+        ),
+        **dict.fromkeys(
+            (
+                "connectivity_change",
+                "connectivity_change_error",
+                "network_change",
+                "strength_change",
+            ),
+            ("bold_changed", ""),
+        ),
+        **dict.fromkeys(("bold_confounds", "time_series", "coverage"), ("bold_extracted", "")),
     }
 )
-#: Matrices of the whole group have a job of their own, which names them; weights have another.
-_NAMED = ("_stat-tangent_", "_model-tensor_param-weight_")
+#: Matrices of the whole group have a job of their own, which names them.
+_NAMED = ("_stat-tangent_",)
 
 
 def stand_in(path: str) -> str:
@@ -99,33 +126,73 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def dwi_files(plan: Plan, sub: str, ses: str) -> dict[str, Any]:
-    """Return the files of one diffusion series that jobs of its visit read and write."""
+def dwi_series_files(_plan: Plan, sub: str, ses: str) -> dict[str, str]:
+    """Return the files that are written beside a preprocessed diffusion series."""
+    names = (*_SERIES_OF_DWI, "orientation")
+    return {name: output(f"dwi_{name}", sub=sub, ses=ses) for name in names}
+
+
+def bold_series_files(plan: Plan, sub: str, ses: str) -> dict[str, str]:
+    """Return the files that are written beside a preprocessed resting run."""
+    task = plan.settings["functional"]["task"]
+    return {name: output(f"bold_{name}", sub=sub, ses=ses, task=task) for name in _SERIES_OF_BOLD}
+
+
+def space_files(plan: Plan, modality: Modality, sub: str) -> dict[str, str]:
+    """Return the files of a patient's space that are written beside the way from the template."""
+    task = plan.settings["functional"]["task"]
+    return {name: output(f"{modality}_{name}", sub=sub, task=task) for name in _SPACE}
+
+
+def fit_files(plan: Plan, sub: str, ses: str) -> dict[str, Any]:
+    """Return the files that a tensor is fitted to, and what is written beside it."""
     visit = {"sub": sub, "ses": ses}
-    names = ("bval", "bvec", "mask", "weights", "series_quality")
     return {
-        "image": output("dwi", **visit),
-        **{name: output(f"dwi_{name}", **visit) for name in names},
+        **dwi_series_files(plan, sub, ses),
+        "quality": output("dwi_quality", **visit),
         "maps": {param: output("tensor_map", param=param, **visit) for param in TENSOR_PARAMS},
-        "measured": {p: output("tensor_map", param=p, **visit) for p in TENSOR_MEASURES},
-        "regions": [
-            output("tensor_regions", atlas=atlas, **visit) for atlas in plan.diffusion_atlases
-        ],
-        "template_maps": [
-            output("tensor_map_template", param=param, **visit) for param in TENSOR_MEASURES
-        ],
-        "template_tensor": output("tensor_template", **visit),
-        "to_template": output("dwi_to_template", sub=sub),
-        "from_template": output("dwi_from_template", sub=sub),
     }
 
 
-def dwi_change_files(plan: Plan, sub: str, pair: str) -> dict[str, Any]:
-    """Return the files that the change of the tensor measures is made from, and its own."""
-    found = plan.pair("dwi", sub, pair)
-    both = [visit.session_id for visit in (found.baseline, found.follow_up)]
-    named = {"sub": sub, "pair": pair}
+def measured_visits(plan: Plan, sub: str) -> list[dict[str, Any]]:
+    """Return what the tensor measures of each visit are read from, and their files."""
+    space = {name: output(f"dwi_{name}", sub=sub) for name in ("to_template", "from_template")}
+    visits = []
+    for ses in plan.sessions("dwi", sub):
+        visit = {"sub": sub, "ses": ses}
+        files: dict[str, Any] = {"session": ses, "image": output("dwi", **visit), **space}
+        files |= {name: output(f"dwi_{name}", **visit) for name in ("bval", "bvec", "mask")}
+        files["tensor"] = output("tensor", **visit)
+        files["maps"] = {p: output("tensor_map", param=p, **visit) for p in TENSOR_MEASURES}
+        files["further"] = plan.model_maps(sub, ses)
+        files["midpoint"] = plan.pose("dwi", sub, ses)
+        files["warps"] = plan.warps(sub, ses)
+        files["lesions"] = plan.lesion_masks("dwi", sub, [ses])
+        files["out_tables"] = [
+            output("tensor_regions", atlas=atlas, **visit) for atlas in plan.diffusion_atlases
+        ]
+        files["out_maps"] = [
+            output("tensor_map_template", param=param, **visit) for param in TENSOR_MEASURES
+        ]
+        files["out_tensor"] = output("tensor_template", **visit)
+        files["out_direction"] = output("direction_template", **visit)
+        visits.append(files)
+    return visits
+
+
+def dwi_changes(plan: Plan, sub: str) -> list[dict[str, Any]]:
+    """Return what the change of each pair of visits is made from, and its files."""
+    return [_dwi_change(plan, pair) for pair in plan.pairs_of("dwi", sub)]
+
+
+def _dwi_change(plan: Plan, pair: VisitPair) -> dict[str, Any]:
+    sub, both = pair.participant_id, [v.session_id for v in (pair.baseline, pair.follow_up)]
+    named = {"sub": sub, "pair": pair.name}
     return {
+        "scans": plan.raw_of_pair("dwi", sub, pair.name),
+        "months": pair.months,
+        "directions": [output("direction_template", sub=sub, ses=ses) for ses in both],
+        "out_direction": output("direction_change", **named),
         "tables": [
             output("tensor_regions", sub=sub, ses=ses, atlas=atlas)
             for atlas in plan.diffusion_atlases
@@ -145,37 +212,52 @@ def dwi_change_files(plan: Plan, sub: str, pair: str) -> dict[str, Any]:
     }
 
 
-def bold_change_files(plan: Plan, sub: str, pair: str) -> dict[str, Any]:
-    """Return the strengths of parcels at both visits, baseline first, and their changes."""
+def bold_changes(plan: Plan, sub: str) -> list[dict[str, Any]]:
+    """Return what the change of connectivity of each pair of visits is made from, and its files."""
     task, atlases = plan.settings["functional"]["task"], plan.functional_atlases
-    found = plan.pair("bold", sub, pair)
-    both = [visit.session_id for visit in (found.baseline, found.follow_up)]
-    return {
-        "strengths": [
-            output("strength", sub=sub, ses=ses, task=task, atlas=atlas)
-            for atlas in atlases
-            for ses in both
-        ],
-        "out_strengths": [
-            output("strength_change", sub=sub, pair=pair, task=task, atlas=atlas)
-            for atlas in atlases
-        ],
+    keys = {
+        "matrices": "connectivity",
+        "variances": "connectivity_variance",
+        "networks": "network_means",
+        "strengths": "strength",
     }
+    written = {
+        "out_matrices": "connectivity_change",
+        "out_errors": "connectivity_change_error",
+        "out_tables": "network_change",
+        "out_strengths": "strength_change",
+    }
+    changes = []
+    for pair in plan.pairs_of("bold", sub):
+        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
+        fixed = {"sub": sub, "task": task, "stat": "pearsoncorrelation", "pair": pair.name}
+        change: dict[str, Any] = {"sessions": both, "months": pair.months}
+        change["scans"] = plan.raw_of_pair("bold", sub, pair.name)
+        for name, key in keys.items():
+            change[name] = [output(key, ses=s, atlas=a, **fixed) for a in atlases for s in both]
+        for name, key in written.items():
+            change[name] = [output(key, atlas=atlas, **fixed) for atlas in atlases]
+        changes.append(change)
+    return changes
 
 
-def bold_files(plan: Plan, sub: str, ses: str) -> dict[str, Any]:
-    """Return the files of one resting run that the jobs of its visit read and write."""
+def extracted_visits(plan: Plan, sub: str) -> list[dict[str, Any]]:
+    """Return what the signals of each resting run are read from, and their files."""
     task, atlases = plan.settings["functional"]["task"], plan.functional_atlases
-    visit = {"sub": sub, "ses": ses, "task": task}
-    names = ("sidecar", "mask", "motion")
-    return {
-        **{name: output(f"bold_{name}", **visit) for name in names},
-        "midpoint": plan.pose("bold", sub, ses, task=task),
-        "to_template": output("bold_to_template", sub=sub, task=task),
-        "poses": [plan.pose("bold", sub, other, task=task) for other in plan.sessions("bold", sub)],
-        "series": [output("time_series", atlas=atlas, **visit) for atlas in atlases],
-        "coverage": [output("coverage", atlas=atlas, **visit) for atlas in atlases],
-    }
+    to_template = output("bold_to_template", sub=sub, task=task)
+    visits = []
+    for ses in plan.sessions("bold", sub):
+        visit = {"sub": sub, "ses": ses, "task": task}
+        files: dict[str, Any] = {"session": ses, "image": output("bold", **visit)}
+        files |= {name: output(f"bold_{name}", **visit) for name in ("sidecar", "mask", "motion")}
+        files["given_confounds"] = plan.raw("bold", sub, ses).get("confounds", [])
+        files["midpoint"] = plan.pose("bold", sub, ses, task=task)
+        files["to_template"] = to_template
+        files["out_confounds"] = output("bold_confounds", **visit)
+        files["out_series"] = [output("time_series", atlas=atlas, **visit) for atlas in atlases]
+        files["out_coverage"] = [output("coverage", atlas=atlas, **visit) for atlas in atlases]
+        visits.append(files)
+    return visits
 
 
 def connected_visits(plan: Plan, sub: str) -> list[dict[str, Any]]:
@@ -223,107 +305,6 @@ def _filled(pattern: str, sub: str, ses: str) -> str:
     return pattern.replace("{sub}", sub).replace("{ses}", ses)
 
 
-def drawn_dwi_scans(plan: Plan, sub: str) -> list[dict[str, Any]]:
-    """Return what the pictures of each diffusion scan show, and their files."""
-    keys = {
-        "bval": "dwi_bval",
-        "bvec": "dwi_bvec",
-        "confounds": "dwi_confounds",
-        "reference": "dwi_reference",
-        "mask": "dwi_mask",
-    }
-    scans = []
-    for ses in plan.sessions("dwi", sub):
-        files: dict[str, Any] = {name: output(key, sub=sub, ses=ses) for name, key in keys.items()}
-        files["residual"] = output("tensor_map", sub=sub, ses=ses, param="residual")
-        files["out_pictures"] = plan.scan_pictures("dwi", sub=sub, ses=ses)
-        scans.append(files)
-    return scans
-
-
-def drawn_dwi_pairs(plan: Plan, sub: str) -> list[dict[str, Any]]:
-    """Return what the figures of each pair of visits show, and their files."""
-    measures = plan.settings["figures"]["measures"]
-    pairs = []
-    for pair in plan.pairs_of("dwi", sub):
-        named = {"sub": sub, "pair": pair.name}
-        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
-        pairs.append(
-            {
-                "visits": [ses.removeprefix("ses-") for ses in both],
-                "maps": [
-                    output("tensor_map_template", sub=sub, ses=ses, param=param)
-                    for param in measures
-                    for ses in both
-                ],
-                "changes": [output("tensor_map_change", param=p, **named) for p in measures],
-                "out_maps": plan.figure_files("patient_maps_figure", **named),
-                "out_changes": plan.figure_files("patient_change_figure", **named),
-                "out_compared": plan.comparison_pictures(**named),
-            }
-        )
-    return pairs
-
-
-def drawn_bold_scans(plan: Plan, sub: str) -> list[dict[str, Any]]:
-    """Return what the pictures and quality numbers of each run come from, and their files."""
-    task = plan.settings["functional"]["task"]
-    first = plan.functional_atlases[0]
-    keys = {
-        "image": "bold",
-        "reference": "bold_reference",
-        "mask": "bold_mask",
-        "confounds": "bold_confounds",
-        "denoised": "denoised",
-        "coverage": "coverage",
-        "matrix": "connectivity",
-        "to_template": "bold_to_template",
-        "out_quality": "bold_quality",
-        "out_tsnr": "bold_tsnr",
-    }
-    scans = []
-    for ses in plan.sessions("bold", sub):
-        fixed = {"sub": sub, "ses": ses, "task": task, "atlas": first}
-        fixed["stat"] = "pearsoncorrelation"
-        files: dict[str, Any] = {name: output(key, **fixed) for name, key in keys.items()}
-        files["session"] = ses
-        files["midpoint"] = plan.pose("bold", sub, ses, task=task)
-        files["out_pictures"] = plan.scan_pictures("bold", sub=sub, ses=ses)
-        scans.append(files)
-    return scans
-
-
-def drawn_bold_pairs(plan: Plan, sub: str) -> list[dict[str, Any]]:
-    """Return what the figure of each pair of visits and atlas shows, and its files."""
-    task = plan.settings["functional"]["task"]
-    figures = []
-    for pair in plan.pairs_of("bold", sub):
-        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
-        for atlas in plan.functional_atlases:
-            named = {"sub": sub, "pair": pair.name, "atlas": atlas}
-            figures.append(
-                {
-                    "visits": [ses.removeprefix("ses-") for ses in both],
-                    "atlas": atlas,
-                    "matrices": [
-                        output(
-                            "connectivity",
-                            sub=sub,
-                            ses=ses,
-                            task=task,
-                            atlas=atlas,
-                            stat="pearsoncorrelation",
-                        )
-                        for ses in both
-                    ],
-                    "change": output("connectivity_change", task=task, **named),
-                    "error": output("connectivity_change_error", task=task, **named),
-                    "out_figures": plan.figure_files("patient_connectivity_figure", **named),
-                }
-            )
-    return figures
-
-
 def companions(plan: Plan) -> Iterator[str]:
     """List every result of a study that no rule names.
 
@@ -337,32 +318,29 @@ def companions(plan: Plan) -> Iterator[str]:
     str
         Below the study folder.
     """
-    yield from _of_functional(plan)
-    yield from _of_diffusion(plan)
-    for modality in ("dwi", "bold"):
-        for sub in plan.patients_with(modality):
-            for drawn in drawn_of(plan, modality, sub):
-                yield from files_drawn(drawn)
-
-
-def _of_functional(plan: Plan) -> Iterator[str]:
+    task = plan.settings["functional"]["task"]
     for sub in plan.patients_with("bold"):
+        for ses in plan.sessions("bold", sub):
+            yield from bold_series_files(plan, sub, ses).values()
+        yield from (output(f"bold_{name}", sub=sub, task=task) for name in ("volumes", "dropped"))
         for visit in connected_visits(plan, sub):
-            for name in ("series", "coverages", "denoised", "variances", "strengths"):
-                yield from visit[name]
-            yield from (*visit["networks"], *visit["matrices"])
-        for pair in plan.pairs_of("bold", sub):
-            yield from files_drawn(bold_change_files(plan, sub, pair.name))
-
-
-def _of_diffusion(plan: Plan) -> Iterator[str]:
+            yield from connected_files(visit)
     for sub in plan.patients_with("dwi"):
         for ses in plan.sessions("dwi", sub):
-            files = dwi_files(plan, sub, ses)
-            yield from (*files["maps"].values(), *files["regions"], *files["template_maps"])
-            yield files["template_tensor"]
-        for pair in plan.pairs_of("dwi", sub):
-            yield from files_drawn(dwi_change_files(plan, sub, pair.name))
+            files = fit_files(plan, sub, ses)
+            yield from (files[name] for name in (*_SERIES_OF_DWI, "quality"))
+            yield from files["maps"].values()
+    for modality in MODALITIES:
+        for sub in plan.patients_with(modality):
+            yield from space_files(plan, modality, sub).values()
+            for one in written_one_by_one(plan, modality, sub):
+                yield from files_written(one)
+
+
+def connected_files(visit: Mapping[str, Any]) -> list[str]:
+    """Return what the connectivity of a visit becomes, of an entry of `connected_visits`."""
+    names = ("denoised", "variances", "strengths", "networks", "matrices")
+    return [path for name in names for path in visit[name]]
 
 
 def siblings(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -378,31 +356,31 @@ def siblings(plan: Plan) -> Iterator[tuple[str, str]]:
     known, path : str
         The output that is waited for, and a file that its job writes too.
     """
-    task = plan.settings["functional"]["task"]
-    of_dwi = ("bval", "bvec", "mask", "weights", "series_quality", "reference", "confounds")
-    for visit in plan.visits_with("dwi"):
-        named = {"sub": visit.participant_id, "ses": visit.session_id}
-        for name in of_dwi:
-            yield output("dwi", **named), output(f"dwi_{name}", **named)
-    for visit in plan.visits_with("bold"):
-        named = {"sub": visit.participant_id, "ses": visit.session_id, "task": task}
-        for name in ("sidecar", "mask", "motion", "reference"):
-            yield output("bold", **named), output(f"bold_{name}", **named)
     for path in companions(plan):
         yield stand_in(path), path
 
 
-def drawn_of(plan: Plan, modality: Modality, sub: str) -> list[dict[str, Any]]:
-    """Return all that the pictures of a patient show, and their files."""
+def written_one_by_one(plan: Plan, modality: Modality, sub: str) -> list[dict[str, Any]]:
+    """Return what the jobs for a whole patient read and write of each visit and each pair."""
     if modality == "dwi":
-        return drawn_dwi_scans(plan, sub) + drawn_dwi_pairs(plan, sub)
-    return drawn_bold_scans(plan, sub) + drawn_bold_pairs(plan, sub)
+        return [
+            *measured_visits(plan, sub),
+            *dwi_changes(plan, sub),
+            *drawn_dwi_scans(plan, sub),
+            *drawn_dwi_pairs(plan, sub),
+        ]
+    return [
+        *extracted_visits(plan, sub),
+        *bold_changes(plan, sub),
+        *drawn_bold_scans(plan, sub),
+        *drawn_bold_pairs(plan, sub),
+    ]
 
 
-def files_drawn(drawn: Mapping[str, Any]) -> list[str]:
+def files_written(part: Mapping[str, Any]) -> list[str]:
     """Return the files of an entry that begin with ``out_`` in its names."""
     found: list[str] = []
-    for name, files in drawn.items():
+    for name, files in part.items():
         if name.startswith("out_"):
             several = files.values() if isinstance(files, Mapping) else files
             found += [files] if isinstance(files, str) else several

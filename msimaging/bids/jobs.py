@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from msimaging.bids.layout import log, output
 from msimaging.bids.plan import TENSOR_MEASURES, Plan
@@ -17,8 +18,9 @@ class Step:
     """A rule of the workflow: what its jobs are one for, and a file that stands for its results.
 
     ``wildcards`` are those of the rule's log; ``exists`` tells whether there is a
-    job at all, ``applies`` whether there is one for these values. Every rule has a line in
-    `STEPS` (a test holds that).
+    job at all, ``applies`` whether there is one for these values. A job for a patient that works
+    on visit after visit, or pair after pair, names what it does so as its ``parts``. Every rule has
+    a line in `STEPS` (a test holds that).
     """
 
     rule: str
@@ -27,10 +29,15 @@ class Step:
     output: str
     exists: Callable[[Plan], object] = lambda plan: plan
     applies: Callable[[Plan, Mapping[str, str]], object] = lambda plan, _case: plan
+    parts: Literal["visits", "pairs", ""] = ""
 
 
 def _joins(modality: Modality) -> Callable[[Plan, Mapping[str, str]], object]:
     return lambda plan, case: case["ses"] not in plan.founders(modality, case["sub"])
+
+
+def _has_pairs(modality: Modality) -> Callable[[Plan, Mapping[str, str]], object]:
+    return lambda plan, case: plan.pairs_of(modality, case["sub"])
 
 
 def _has_lesions(plan: Plan, case: Mapping[str, str]) -> object:
@@ -66,25 +73,39 @@ STEPS = (
         )
         for setting, model in FURTHER_MODELS.items()
     ),
-    Step("measure_diffusion", "dwi", _VISIT, "direction_template"),
+    Step("measure_diffusion", "dwi", _PATIENT, "dwi_measured", parts="visits"),
     Step("measure_fits", "dwi", _VISIT, "tensor_regions_by_fit", lambda plan: plan.other_fits()),
     Step("build_dwi_space", "dwi", _PATIENT, "dwi_from_template"),
     Step("join_dwi_space", "dwi", _VISIT, "dwi_pose", applies=_joins("dwi")),
     Step("warp_dwi_visit", "dwi", _VISIT, "dwi_log_jacobian", lambda plan: plan.warped),
     Step("split_tissue", "dwi", _PATIENT, "lesion_tissue", applies=_has_lesions),
     Step("change_lesions", "dwi", _PAIR, "lesion_change", applies=_has_lesions),
-    Step("change_diffusion", "dwi", _PAIR, "direction_change"),
+    Step(
+        "change_diffusion",
+        "dwi",
+        _PATIENT,
+        "dwi_changed",
+        applies=_has_pairs("dwi"),
+        parts="pairs",
+    ),
     Step("draw_patient_dwi", "dwi", _PATIENT, "patient_pictures"),
     Step("preprocess_bold", "bold", _VISIT, "bold"),
     Step("import_bold", "bold", _VISIT, "bold"),
-    Step("extract_parcels", "bold", _VISIT, "bold_confounds"),
-    Step("connect_parcels", "bold", _PATIENT, "bold_volumes"),
+    Step("extract_parcels", "bold", _PATIENT, "bold_extracted", parts="visits"),
+    Step("connect_parcels", "bold", _PATIENT, "bold_connected"),
     Step("map_bold", "bold", _VISIT, "bold_reho", lambda plan: plan.voxel_maps()),
     Step("map_seeds", "bold", _VISIT, "seed_map", lambda plan: plan.seed_results()),
     Step("build_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("adopt_bold_space", "bold", _PATIENT, "bold_from_template"),
     Step("join_bold_space", "bold", _VISIT, "bold_pose", applies=_joins("bold")),
-    Step("change_connectivity", "bold", _PAIR, "connectivity_change"),
+    Step(
+        "change_connectivity",
+        "bold",
+        _PATIENT,
+        "bold_changed",
+        applies=_has_pairs("bold"),
+        parts="pairs",
+    ),
     Step("change_seeds", "bold", _PAIR, "seed_change", lambda plan: plan.seed_results()),
     Step("draw_patient_bold", "bold", _PATIENT, "patient_pictures"),
     Step("connect_group", "bold", (), "connectivity", lambda plan: plan.group_matrices()),
@@ -137,6 +158,8 @@ class Job:
         Below the study folder.
     outputs : tuple of str
         Files that stand for its results.
+    parts : tuple of str
+        Visits or pairs that it works on one after the other; empty where that is nobody's concern.
     """
 
     step: str
@@ -147,6 +170,7 @@ class Job:
     name: str
     log: str
     outputs: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
 
 def jobs_of(plan: Plan) -> Iterator[Job]:
@@ -179,7 +203,17 @@ def jobs_of(plan: Plan) -> Iterator[Job]:
                 name=case.get("model", case.get("figure", "")),
                 log=_filled(log(step.rule, *step.wildcards), case),
                 outputs=tuple(_outputs(plan, step, case)),
+                parts=tuple(_parts(plan, step, sub)),
             )
+
+
+def _parts(plan: Plan, step: Step, sub: str) -> list[str]:
+    """Return the visits or pairs of a patient that one job works on."""
+    if not step.modality or not step.parts:
+        return []
+    if step.parts == "visits":
+        return plan.sessions(step.modality, sub)
+    return [pair.name for pair in plan.pairs_of(step.modality, sub)]
 
 
 def _cases(plan: Plan, step: Step) -> Iterator[dict[str, str]]:

@@ -80,6 +80,12 @@ TEMPLATES: MappingProxyType[str, str] = MappingProxyType(
             f"{_PATIENT_DWI}_space-{TEMPLATE}_model-tensor_atlas-{{atlas}}"
             "_stat-change_desc-{pair}_stats.tsv"
         ),
+        # lists of all that a job for a whole patient has written, with digests
+        "dwi_measured": f"{_PATIENT_DWI}_desc-measured_stats.tsv",
+        "dwi_changed": f"{_PATIENT_DWI}_desc-changed_stats.tsv",
+        "bold_extracted": f"{_PATIENT_FUNC}_desc-extracted_stats.tsv",
+        "bold_connected": f"{_PATIENT_FUNC}_desc-connected_stats.tsv",
+        "bold_changed": f"{_PATIENT_FUNC}_desc-changed_stats.tsv",
         # function, one visit
         "bold": f"{_FUNC}_desc-preproc_bold.nii.gz",
         "bold_sidecar": f"{_FUNC}_desc-preproc_bold.json",

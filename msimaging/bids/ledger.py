@@ -80,7 +80,9 @@ def read_ledger(
         Patients in the order of the table, cohort last.
     """
     running = any((study / ".snakemake" / "locks").glob("*.lock"))
-    entries = [_entry(study, job, outdated, running=running) for job in jobs_of(plan)]
+    entries = [
+        entry for job in jobs_of(plan) for entry in _entries(study, job, outdated, running=running)
+    ]
     told = [*left_out(study, plan), *too_little_data(study, plan)]
     return [*told, *entries, *_corrections(entries, plan), *_without_models(plan)]
 
@@ -154,6 +156,16 @@ def _without_models(plan: Plan) -> Iterator[Entry]:
                     state="absent",
                     reason=why,
                 )
+
+
+def _entries(
+    study: Path, job: Job, outdated: Mapping[str, str], *, running: bool
+) -> Iterator[Entry]:
+    """Tell of a job, or of each visit or pair that it works on."""
+    entry = _entry(study, job, outdated, running=running)
+    yield from (replace(entry, session_id=part) for part in job.parts)
+    if not job.parts:
+        yield entry
 
 
 def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool) -> Entry:

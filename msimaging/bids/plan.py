@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from msimaging.bids.layout import FIGURE_BESIDE, output, shown_in_reports
-from msimaging.bids.selection import Selection
 from msimaging.bids.shells import FURTHER_MODELS
+from msimaging.bids.spaces import Spaces
 from msimaging.bids.visits import MODALITIES, Modality, VisitPair
 
 #: BIDS label of the matrix of each kind of connectivity.
@@ -43,7 +43,7 @@ def strategy_label(strategy: str) -> str:
 
 
 @dataclass(frozen=True)
-class Plan(Selection):
+class Plan(Spaces):
     """A study as its jobs see it: the files they make from what is selected."""
 
     @cached_property
@@ -74,30 +74,19 @@ class Plan(Selection):
         known = any(self.repeats(modality) for modality in MODALITIES)
         return [output("repeatability")] if known else []
 
-    def pose(self, modality: Modality, sub: str, ses: str, **wildcards: str) -> str:
-        """Return the table that holds the pose of a visit in the midpoint space."""
-        founding = ses in self.founders(modality, sub)
-        key = f"{modality}_midpoint" if founding else f"{modality}_pose"
-        return output(key, sub=sub, ses=ses, **wildcards)
-
-    def poses(self, modality: Modality, sub: str, sessions: Sequence[str]) -> list[str]:
-        """Return the table that holds the pose of each of some visits."""
-        return [self.pose(modality, sub, ses) for ses in sessions]
-
-    @property
-    def warped(self) -> bool:
-        """Return whether each diffusion visit is bent to the mean of its patient's visits."""
-        return bool(self.settings["spatial"]["within_patient"] == "diffeomorphic")
-
-    def warps(self, sub: str, ses: str) -> list[str]:
-        """Return the bent ways from the midpoint to a visit and back; none where it is rigid."""
-        keys = ("dwi_warp_to_visit", "dwi_warp_from_visit") if self.warped else ()
-        return [output(key, sub=sub, ses=ses) for key in keys]
-
     def of_visits(self, modality: Modality, key: str, sub: str, **wildcards: str) -> list[str]:
         """Return one output for every session of a patient, in the order of time."""
         sessions = self.sessions(modality, sub)
         return [output(key, sub=sub, ses=ses, **wildcards) for ses in sessions]
+
+    def measured(self) -> list[str]:
+        """Return what stands for the measured diffusion of each patient."""
+        return [output("dwi_measured", sub=sub) for sub in self.patients_with("dwi")]
+
+    def measured_repeats(self) -> list[str]:
+        """Return what stands for the measured diffusion of each patient who was scanned again."""
+        patients = dict.fromkeys(series[0].participant_id for series in self.repeats("dwi"))
+        return [output("dwi_measured", sub=sub) for sub in patients]
 
     def connected(self) -> list[str]:
         """Return what stands for the connectivity of each patient."""
@@ -109,7 +98,17 @@ class Plan(Selection):
 
     def _connected(self, patients: Iterable[str]) -> list[str]:
         task = self.settings["functional"]["task"]
-        return [output("bold_volumes", sub=sub, task=task) for sub in dict.fromkeys(patients)]
+        return [output("bold_connected", sub=sub, task=task) for sub in dict.fromkeys(patients)]
+
+    def changed(self, modality: Modality, sub: str = "") -> list[str]:
+        """Return what stands for the changes of one patient, or of each who has a pair."""
+        task = self.settings["functional"]["task"]
+        patients = [sub] if sub else self.patients_with(modality)
+        return [
+            output(f"{modality}_changed", sub=each, task=task)
+            for each in patients
+            if self.pairs_of(modality, each)
+        ]
 
     def drawn(self, modality: Modality) -> list[str]:
         """Return what stands for the pictures of each patient's scans."""
@@ -341,7 +340,7 @@ class Plan(Selection):
 
     def quality_tables(self) -> list[str]:
         """Return what stands for the quality numbers of every scan in the statistics."""
-        return [*self.of_all_visits("dwi", "dwi_quality"), *self.drawn("bold")]
+        return [*self.of_all_visits("dwi", "tensor"), *self.drawn("bold")]
 
     def scan_rows(self) -> list[dict[str, Any]]:
         """Return every scan that raters look at, with its rating and its table of quality."""

@@ -39,11 +39,15 @@ class Work:
         Millions of voxels times volumes, summed over the scans.
     scans : int
         Their number.
+    largest_voxels, largest_samples : float
+        Of the largest of them.
     """
 
     voxels: float
     samples: float
     scans: int
+    largest_voxels: float
+    largest_samples: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,8 @@ class Cost:
     ----------
     mb, mb_per_voxels, mb_per_samples, mb_per_scan : float
         Peak resident memory in MB.
+    one_by_one : bool
+        Whether the job holds one scan at a time: memory then goes by the largest.
     seconds, seconds_per_voxels, seconds_per_samples, seconds_per_scan : float
         Processor time of one thread.
     """
@@ -62,6 +68,7 @@ class Cost:
     mb_per_voxels: float = 0
     mb_per_samples: float = 0
     mb_per_scan: float = 0
+    one_by_one: bool = False
     seconds: float = 5
     seconds_per_voxels: float = 0
     seconds_per_samples: float = 0
@@ -87,7 +94,9 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
             mb=480,
             mb_per_voxels=100,
             mb_per_samples=20,
-            seconds=12,
+            one_by_one=True,
+            seconds=6,
+            seconds_per_scan=6,
             seconds_per_voxels=5,
             seconds_per_samples=1,
         ),
@@ -97,7 +106,14 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "preprocess_bold": Cost(mb=350, mb_per_samples=17, seconds=6, seconds_per_samples=1),
         "import_bold": Cost(mb=400, mb_per_samples=15, seconds=10, seconds_per_samples=2),
         "adopt_space": Cost(mb=500, seconds=10),
-        "extract_parcels": Cost(mb=450, mb_per_samples=17, seconds=8, seconds_per_samples=0.5),
+        "extract_parcels": Cost(
+            mb=450,
+            mb_per_samples=17,
+            one_by_one=True,
+            seconds=6,
+            seconds_per_scan=2,
+            seconds_per_samples=0.5,
+        ),
         "map_bold": Cost(mb=500, mb_per_samples=60, seconds=20, seconds_per_samples=5),
         "map_seeds": Cost(mb=500, mb_per_samples=30, seconds=20, seconds_per_samples=5),
         "change_seeds": Cost(mb=300, seconds=5),
@@ -156,14 +172,16 @@ def work_on(scans: Iterable[Scan]) -> Work:
     Work
         In millions.
     """
-    voxels, samples, count = 0, 0, 0
-    for scan in scans:
-        shape = scan.shape or TYPICAL_SHAPE
-        volume = math.prod(shape[:3])
-        voxels += volume
-        samples += volume * math.prod(shape[3:])
-        count += 1
-    return Work(voxels=voxels / 1e6, samples=samples / 1e6, scans=count)
+    shapes = [scan.shape or TYPICAL_SHAPE for scan in scans]
+    voxels = [math.prod(shape[:3]) / 1e6 for shape in shapes]
+    samples = [math.prod(shape) / 1e6 for shape in shapes]
+    return Work(
+        voxels=sum(voxels),
+        samples=sum(samples),
+        scans=len(shapes),
+        largest_voxels=max(voxels, default=0.0),
+        largest_samples=max(samples, default=0.0),
+    )
 
 
 def expected(rule: str, work: Work, *, corrections: Iterable[str] = ()) -> tuple[float, float]:
@@ -188,8 +206,8 @@ def expected(rule: str, work: Work, *, corrections: Iterable[str] = ()) -> tuple
     parts = [COSTS[rule], *(CORRECTIONS[name] for name in corrections)]
     memory = sum(
         part.mb
-        + part.mb_per_voxels * work.voxels
-        + part.mb_per_samples * work.samples
+        + part.mb_per_voxels * (work.largest_voxels if part.one_by_one else work.voxels)
+        + part.mb_per_samples * (work.largest_samples if part.one_by_one else work.samples)
         + part.mb_per_scan * work.scans
         for part in parts
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msimaging.bids.companions import connected_files
 from msimaging.functional.connectivity import Estimator
 from msimaging.steps.connect_parcels import connect_parcels
 from msimaging.steps.equalise_visits import equalise_patient
+from msimaging.steps.file_list import write_list
 
 
 def connect_patient(
@@ -27,6 +29,7 @@ def connect_patient(
     seed: int,
     out_dropped: str,
     out_volumes: str,
+    out_list: str,
 ) -> None:
     """Choose volumes for all visits alike, then clean and connect each visit.
 
@@ -44,6 +47,8 @@ def connect_patient(
         As in `connect_parcels`.
     matching, min_coverage, min_minutes, min_volumes, seed, out_dropped, out_volumes
         As in `equalise_patient`.
+    out_list : str
+        List of all files written; it is written last.
     """
     equalise_patient(
         confounds=[visit["confounds"] for visit in visits],
@@ -82,3 +87,5 @@ def connect_patient(
             out_networks=visit["networks"],
             out_matrices=visit["matrices"],
         )
+    files = [out_dropped, out_volumes, *(path for v in visits for path in connected_files(v))]
+    write_list([{"out_files": files}], out_list, "Connectivity of this patient's runs.")

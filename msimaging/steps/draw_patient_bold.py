@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msimaging.steps.draw_connectivity import draw_patient_connectivity
-from msimaging.steps.drawn_list import write_list
+from msimaging.steps.file_list import write_list
 from msimaging.steps.look_at_bold import look_at_bold
 
 
@@ -46,4 +46,5 @@ def draw_patient_bold(
         look_at_bold(**scan, atlas=atlas, own=own, min_coverage=min_coverage, style=style)
     for pair in pairs:
         draw_patient_connectivity(**pair, own=own, confidence=confidence, style=style)
-    write_list([*scans, *pairs], out_pictures)
+    text = "Pictures and tables of this patient's resting runs and pairs of visits."
+    write_list([*scans, *pairs], out_pictures, text)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msimaging.steps.draw_patient_maps import draw_patient_maps
-from msimaging.steps.drawn_list import write_list
+from msimaging.steps.file_list import write_list
 from msimaging.steps.look_at_dwi import look_at_dwi
 
 
@@ -37,4 +37,5 @@ def draw_patient_dwi(
         look_at_dwi(**scan, style=style)
     for pair in pairs:
         draw_patient_maps(**pair, measures=measures, style=style)
-    write_list([*scans, *pairs], out_pictures)
+    text = "Pictures and tables of this patient's diffusion scans and pairs of visits."
+    write_list([*scans, *pairs], out_pictures, text)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from msimaging.bids.layout import output
+from msimaging.bids.rows import write_rows
+from msimaging.bids.scans import SCAN_COLUMNS
+from msimaging.bids.visits import VISIT_COLUMNS
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -28,7 +34,7 @@ import sys
 from pathlib import Path
 
 from msimaging.study.lock import hold_study
-from msimaging.study.runner import run_workflow
+from msimaging.study.runner import close_run, run_workflow
 
 study, deadline, *command = sys.argv[1:]
 with hold_study(Path(study), profile="test") as lock:
@@ -36,16 +42,26 @@ with hold_study(Path(study), profile="test") as lock:
         Path(study), command, lock,
         on_progress=lambda progress: None, tell=print, deadline=float(deadline),
     )
+    if (Path(study) / "visits.tsv").exists():
+        code, _ = close_run(Path(study), code)
 sys.exit(code)
 """
-# every job says when it starts, writes half, and comes to harm at its first attempt only
+#: Patients of a study, by what their jobs come to.
+HARMS = ("cancelled", "late", "large", "crashed", "full")
+KINDS = ("dwi", "bold")
+# every job says when it starts, writes half, and comes to harm at its first attempt only;
+# diffusion is tried again in the same run, a resting run is not: the next run mends it
 FAULTS = """\
-NAMES = ["cancelled", "late", "large", "crashed", "full/disk"]
+from msimaging.bids.layout import output
+
+HARMS = ["cancelled", "late", "large", "crashed", "full"]
+DWI = output("dwi", sub="sub-{name}", ses="ses-a")
+BOLD = output("bold", sub="sub-{name}", ses="ses-a", task="rest")
 
 
 rule all:
     input:
-        expand("{name}.txt", name=NAMES),
+        expand([DWI, BOLD], name=HARMS),
 
 
 def place(wildcards, attempt):
@@ -53,40 +69,69 @@ def place(wildcards, attempt):
     return "--nodelist=n2" if first else "--nodelist=n1"
 
 
-rule job:
+def memory(wildcards, attempt):
+    return 600 * attempt**2
+
+
+def limit(wildcards, attempt):
+    return 1 if wildcards.name == "late" and attempt == 1 else 10
+
+
+rule preprocess_dwi:
     output:
-        "{name}.txt",
+        DWI,
+    log:
+        "logs/preprocess_dwi/sub-{name}_ses-a.log",
     resources:
-        mem_mb=lambda wildcards, attempt: 600 * attempt**2,
-        runtime=lambda wildcards, attempt: 1 if wildcards.name == "late" and attempt == 1 else 10,
+        mem_mb=memory,
+        runtime=limit,
         slurm_extra=place,
     shell:
-        "python job.py {wildcards.name} {output}"
+        "python job.py {wildcards.name} dwi {log} {output}"
+
+
+rule preprocess_bold:
+    output:
+        BOLD,
+    log:
+        "logs/preprocess_bold/sub-{name}_ses-a.log",
+    retries: 0
+    resources:
+        mem_mb=memory,
+        runtime=limit,
+        slurm_extra=place,
+    shell:
+        "python job.py {wildcards.name} bold {log} {output}"
 """
 JOB = """\
-import os, sys, time
+import sys, time
 from pathlib import Path
-from msimaging.bids.rows import write_rows
 
-name, output = sys.argv[1:]
-log = Path(name.replace("/", "_") + ".attempts")
-with log.open("a") as handle:
-    handle.write("started\\n")
-first = len(log.read_text().splitlines()) == 1
-if name == "large":
-    block = bytearray(900_000_000)
-    time.sleep(4)
-elif name == "full/disk":
-    if not first:
-        Path("full/filler").unlink()
-elif first:
-    Path(output).write_text("half")
-    time.sleep(600)
-try:
-    write_rows(Path(output), ["text"], [{"text": "x" * 600_000}])
-except OSError as error:
-    Path("refused.txt").write_text(f"{error.errno} {sorted(os.listdir('full'))}")
-    raise
+from msimaging.bids.rows import write_rows
+from msimaging.steps.records import job_log
+
+
+def work(name, kind, output):
+    attempts = Path(f"{name}_{kind}.attempts")
+    with attempts.open("a") as handle:
+        handle.write("started\\n")
+    first = len(attempts.read_text().splitlines()) == 1
+    if name == "large":
+        # a resting run is as large for once; a series is so until it is given more memory
+        block = bytearray(900_000_000 if first or kind == "dwi" else 1)
+        time.sleep(4)
+    elif name == "full":
+        if not first:
+            output.with_name("filler").unlink()
+    elif first:
+        output.write_text("half")
+        time.sleep(600)
+    write_rows(output, ["text"], [{"text": "x" * 600_000}])
+
+
+name, kind, log, output = sys.argv[1:]
+with job_log(log):
+    work(name, kind, Path(output))
 """
 LONG = """\
 rule all:
@@ -113,6 +158,9 @@ class Run:
     environment: dict[str, str]
     process: subprocess.Popen[str] | None = None
     said: str = ""
+    #: State and reason of each step and patient, and what lies beside each result, by moments.
+    ledgers: dict[str, dict[tuple[str, str], tuple[str, str]]] = field(default_factory=dict)
+    files: dict[str, dict[tuple[str, str], list[str]]] = field(default_factory=dict)
 
     def start(self, snakefile: str, *options: str, deadline: float = 0) -> None:
         (self.folder / "Snakefile").write_text(snakefile)
@@ -137,6 +185,25 @@ class Run:
     def attempts(self, name: str) -> int:
         path = self.folder / f"{name}.attempts"
         return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def result(self, name: str, kind: str) -> Path:
+        return self.folder / output(kind, sub=f"sub-{name}", ses="ses-a", task="rest")
+
+    def remember(self, moment: str) -> None:
+        """Ask for the ledger, and list the folder of each result."""
+        command = [sys.executable, "-m", "msimaging", "status", str(self.folder), "--json"]
+        told = subprocess.run(
+            [*command, "--quick"], env=self.environment, capture_output=True, text=True, check=True
+        )
+        self.ledgers[moment] = {
+            (entry["step"], entry["participant_id"]): (entry["state"], entry["reason"])
+            for entry in json.loads(told.stdout)
+        }
+        self.files[moment] = {
+            (name, kind): sorted(path.name for path in self.result(name, kind).parent.glob("*"))
+            for name in HARMS
+            for kind in KINDS
+        }
 
     def told(self) -> str:
         log = self.folder / "logs" / "run.log"
@@ -166,7 +233,7 @@ def _stop(run: Run, slurm: Any) -> None:
 
 def _small_disk(folder: Path, stack: ExitStack) -> None:
     """A disk of 1 MB, more than half full."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
@@ -174,18 +241,35 @@ def _small_disk(folder: Path, stack: ExitStack) -> None:
     (folder / "filler").write_bytes(b"x" * 600_000)
 
 
+def _make_study(folder: Path) -> None:
+    """A study of one visit for each harm: what the ledger tells of."""
+    patients = [f"sub-{name}" for name in HARMS]
+    scans = [(sub, kind, f"{sub}_{kind}.nii.gz") for sub in patients for kind in KINDS]
+    rows = [{"path": path, "modality": kind} for _, kind, path in scans]
+    write_rows(folder / "scans.tsv", SCAN_COLUMNS, rows)
+    visits = [
+        {"participant_id": sub, "session_id": "ses-a"}
+        | {kind: path for of, kind, path in scans if of == sub}
+        for sub in patients
+    ]
+    write_rows(folder / "visits.tsv", VISIT_COLUMNS, visits)
+    (folder / "config.yaml").write_text("bids_dir: bids\n")
+
+
 @pytest.fixture(scope="module")
 def harmed(
     slurm: Any, tmp_path_factory: pytest.TempPathFactory, repository: Path
 ) -> Iterator[dict[str, Run]]:
-    """Both profiles after a run in which every job came to harm."""
+    """Both profiles after a run in which every job came to harm, and a plain run after it."""
     with ExitStack() as stack:
         runs = both(slurm, tmp_path_factory.mktemp("faults"), repository, stack)
         for run in runs:
-            _small_disk(run.folder / "full", stack)
+            _make_study(run.folder)
+            for kind in KINDS:
+                _small_disk(run.result("full", kind).parent, stack)
             run.start(FAULTS)
         for run in runs:
-            for name in ("cancelled", "crashed"):
+            for name in ("cancelled_dwi", "cancelled_bold", "crashed_dwi", "crashed_bold"):
                 slurm.wait(lambda run=run, n=name: run.attempts(n), f"{run.profile} {name}", 180)
         for line in slurm.ask("squeue", "-h", "-t", "RUNNING", "-o", "%i %Z").splitlines():
             number, folder = line.split()
@@ -194,18 +278,21 @@ def harmed(
                 assert Path(folder).name in OPTIONS
         with slurm.without_node("n2"):
             for run in runs:  # until its job runs on the other node
-                slurm.wait(lambda run=run: run.attempts("crashed") == 2, run.profile, 180)
-        _finish(runs)
-        for run in runs:  # a plain run afterwards: nothing is lost, so nothing is left to do
+                slurm.wait(lambda run=run: run.attempts("crashed_dwi") == 2, run.profile, 180)
+        _finish(runs, code=1)
+        for run in runs:
+            run.remember("harmed")
             run.start(FAULTS)
         _finish(runs)
+        for run in runs:
+            run.remember("mended")
         yield {run.profile: run for run in runs}
 
 
-def _finish(runs: list[Run]) -> None:
+def _finish(runs: list[Run], *, code: int = 0) -> None:
     codes = {run.profile: run.end() for run in runs}
     for run in runs:
-        assert codes[run.profile] == 0, run.told()
+        assert codes[run.profile] == code, run.told()
 
 
 def _children_of(job: str) -> str:
@@ -219,20 +306,32 @@ def _children_of(job: str) -> str:
 
 
 @pytest.mark.parametrize("profile", OPTIONS)
-@pytest.mark.parametrize("name", ["cancelled", "late", "large", "crashed", "full_disk"])
+@pytest.mark.parametrize("name", HARMS)
 def test_a_harmed_job_is_done_again_and_its_result_is_whole(
     profile: str, name: str, harmed: dict[str, Run]
 ) -> None:
     run = harmed[profile]
-    assert run.attempts(name) == 2
-    assert (run.folder / f"{name.replace('_', '/')}.txt").read_text() == f"text\n{'x' * 600_000}\n"
+    for kind in KINDS:
+        assert run.attempts(f"{name}_{kind}") == 2, kind
+        assert run.result(name, kind).read_text() == f"text\n{'x' * 600_000}\n"
 
 
 @pytest.mark.parametrize("profile", OPTIONS)
-def test_a_full_disk_leaves_nothing_half_written(profile: str, harmed: dict[str, Run]) -> None:
-    folder = harmed[profile].folder
-    assert (folder / "refused.txt").read_text() == "28 ['filler']"  # 28: no space left
-    assert sorted(path.name for path in (folder / "full").iterdir()) == ["disk.txt"]
+@pytest.mark.parametrize("name", HARMS)
+def test_the_ledger_tells_of_each_fault_and_of_its_mending(
+    profile: str, name: str, harmed: dict[str, Run]
+) -> None:
+    run = harmed[profile]
+    step = ("preprocess_bold", f"sub-{name}")
+    reason = "No space left on device" if name == "full" else "the job ended without a word"
+    # the diffusion job of the same fault was repeated by the run itself
+    assert run.ledgers["harmed"]["preprocess_dwi", f"sub-{name}"] == ("done", "")
+    state, told = run.ledgers["harmed"][step]
+    assert (state, reason in told) == ("failed", True), told
+    assert run.files["harmed"][name, "bold"] == (["filler"] if name == "full" else [])
+    assert run.ledgers["mended"][step] == ("done", "")
+    whole = [run.result(name, "bold").name]
+    assert run.files["mended"][name, "bold"] == whole
 
 
 @pytest.mark.parametrize(("forgetting", "seconds"), [(False, 30), (True, 0)])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -362,6 +365,63 @@ def test_the_check_of_a_broken_patient_ends_with_3(
     usable = len(report.scans) - len(FAULTS)
     assert f"{usable} of {len(report.scans)} scans usable" in result.stdout
     assert not (study / "derivatives").exists()
+
+
+def only_tensors(root: Path, good_trial: Path, copy_patient: Callable[..., Path]) -> Path:
+    """Make a study of two patients with one diffusion series each."""
+    for name in ("sub-01", "sub-02"):
+        folder = copy_patient(good_trial, name, root / "bids")
+        shutil.rmtree(folder / "ses-month06")
+        shutil.rmtree(folder / BASELINE / "func")
+        (folder / f"{name}_sessions.tsv").unlink()
+    for path in good_trial.glob("*.*"):
+        shutil.copy(path, root / "bids")
+    create_study(root / "bids", root / "study")
+    return root / "study"
+
+
+def ledger_of(study: Path, patient: str) -> dict[str, tuple[str, str]]:
+    rows = read_rows(study / "derivatives/msimaging/cohort/ledger.tsv")
+    own = [row for row in rows if row["participant_id"] == patient]
+    return {row["step"]: (row["state"], row["reason"]) for row in own}
+
+
+@pytest.mark.slow
+def test_a_series_cut_off_during_a_run_or_before_it_costs_its_patient_alone(
+    good_trial: Path,
+    copy_patient: Callable[..., Path],
+    tmp_path: Path,
+    msimaging: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    study = only_tensors(tmp_path, good_trial, copy_patient)
+    broken = f"sub-02/{BASELINE}/dwi/sub-02_{BASELINE}_dwi.nii.gz"
+    until = ("--cores", "1", "--", "--until", "fit_tensor")
+    command = [sys.executable, "-m", "msimaging", "run", str(study), *until]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        # the check is over, and Snakemake begins to plan: no job has started
+        while not (study / "logs" / "run.log").exists() and running.poll() is None:
+            time.sleep(0.05)
+        cut(tmp_path / "bids" / broken)
+        told, _ = running.communicate(timeout=300)
+    assert running.returncode == 1, told
+    (line,) = {line for line in told.splitlines() if broken in line}
+    assert line.startswith("failed: preprocess_dwi sub-02 ses-baseline: ")
+    results = study / "derivatives" / "msimaging"
+    tensor = next((results / "sub-01").rglob("*_param-diffusivity_dwimap.nii.gz"))
+    assert np.isfinite(nib.load(tensor).get_fdata()).all()
+    assert not [path for path in (results / "sub-02").rglob("*") if path.is_file()]
+    told_of = ledger_of(study, "sub-02")
+    assert told_of["preprocess_dwi"][0] == "failed"
+    assert broken in told_of["preprocess_dwi"][1]
+    assert told_of["fit_tensor"] == ("pending", "")
+    assert ledger_of(study, "sub-01")["fit_tensor"] == ("done", "")
+
+    before = tensor.stat().st_mtime_ns
+    again = msimaging("run", study, *until)
+    assert again.returncode == 3, again.stdout + again.stderr
+    told = [line.split(": ")[0] for line in again.stdout.splitlines() if broken in line]
+    assert told == ["error", "excluded"]
+    assert tensor.stat().st_mtime_ns == before
 
 
 def test_a_study_without_any_usable_scan_is_unusable(

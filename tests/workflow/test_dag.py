@@ -16,9 +16,12 @@ import pytest
 import yaml
 
 from msimaging import provenance
+from msimaging.bids.companions import companions
+from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
 from msimaging.bids.visits import VISIT_COLUMNS
+from msimaging.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,32 +109,28 @@ def expected(**counts: int) -> dict[str, int]:
     return {rule: count for rule, count in counts.items() if count}
 
 
-def dwi_jobs(*, visits: int, patients: int, pairs: int, drawn: int = 2) -> dict[str, int]:
-    per_visit = ("preprocess_dwi", "fit_tensor", "measure_diffusion")
+def dwi_jobs(*, visits: int, patients: int, paired: int, drawn: int = 2) -> dict[str, int]:
+    per_visit = ("preprocess_dwi", "fit_tensor")
+    per_patient = ("build_dwi_space", "measure_diffusion", "draw_patient_dwi")
     return {
         **dict.fromkeys(per_visit, visits),
-        "build_dwi_space": patients,
-        "draw_patient_dwi": patients,
-        "change_diffusion": pairs,
-        "draw_regions": drawn if pairs else 0,
-        "draw_detection": 1 if pairs else 0,
-        "draw_cohort_maps": 2 if pairs else 0,
+        **dict.fromkeys(per_patient, patients),
+        "change_diffusion": paired,
+        "draw_regions": drawn if paired else 0,
+        "draw_detection": 1 if paired else 0,
+        "draw_cohort_maps": 2 if paired else 0,
     }
 
 
-_BOLD_VISIT = ("preprocess_bold", "extract_parcels")
-
-
-def bold_jobs(*, visits: int, patients: int, pairs: int) -> dict[str, int]:
+def bold_jobs(*, visits: int, patients: int, paired: int) -> dict[str, int]:
+    per_patient = ("build_bold_space", "extract_parcels", "connect_parcels", "draw_patient_bold")
     return {
-        **dict.fromkeys(_BOLD_VISIT, visits),
-        "build_bold_space": patients,
-        "connect_parcels": patients,
-        "draw_patient_bold": patients,
+        "preprocess_bold": visits,
+        **dict.fromkeys(per_patient, patients),
         "connect_group": 1 if visits > 1 else 0,
         "collect_qcfc": 1 if visits else 0,
-        "change_connectivity": pairs,
-        "draw_cohort_connectivity": 1 if pairs else 0,
+        "change_connectivity": paired,
+        "draw_cohort_connectivity": 1 if paired else 0,
     }
 
 
@@ -157,7 +156,7 @@ def test_further_models_and_maps_come_when_asked_for_and_strategies_add_no_job(
         if scan["modality"] == "dwi":
             # the second patient's second shell is too high for free water
             scan["shells"] = "0;700;1500" if "sub-01" in scan["path"] else "0;700;2500"
-    sizes = {"visits": 4, "patients": 2, "pairs": 2}
+    sizes = {"visits": 4, "patients": 2, "paired": 2}
     further = {"map_bold": 4, "fit_free_water": 2, "fit_kurtosis": 4}
     further |= {"map_seeds": 4, "change_seeds": 2}
     found = job_counts(table.write())
@@ -165,18 +164,18 @@ def test_further_models_and_maps_come_when_asked_for_and_strategies_add_no_job(
 
 
 def test_two_patients_with_two_visits(tmp_path: Path) -> None:
-    sizes = {"visits": 4, "patients": 2, "pairs": 2}
+    sizes = {"visits": 4, "patients": 2, "paired": 2}
     assert job_counts(both(tmp_path).write()) == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
 
 
 def test_a_patient_with_one_visit_is_processed_without_a_pair(tmp_path: Path) -> None:
     table = Table(tmp_path).add("sub-01", 0).add("sub-01", 6).add("sub-02", 0)
-    sizes = {"visits": 3, "patients": 2, "pairs": 1}
+    sizes = {"visits": 3, "patients": 2, "paired": 1}
     assert job_counts(table.write()) == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
 
 
 def test_a_study_of_one_visit_has_no_change(tmp_path: Path) -> None:
-    sizes = {"visits": 1, "patients": 1, "pairs": 0}
+    sizes = {"visits": 1, "patients": 1, "paired": 0}
     counts = job_counts(Table(tmp_path).add("sub-01", 0).write())
     assert counts == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
 
@@ -187,7 +186,7 @@ def test_each_patient_enters_raw_or_after_another_pipeline(tmp_path: Path) -> No
         table.add("sub-03", month)
     table.preprocessed("sub-01", bold_space="MNI152NLin6Asym")
     table.preprocessed("sub-03", bold_space="T1w")
-    sizes = {"visits": 6, "patients": 3, "pairs": 3}
+    sizes = {"visits": 6, "patients": 3, "paired": 3}
     counts = expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
     counts |= dict.fromkeys(("preprocess_dwi", "preprocess_bold"), 2)
     counts |= dict.fromkeys(("import_dwi", "import_bold"), 4)
@@ -202,35 +201,36 @@ def test_a_study_of_one_modality_has_only_its_jobs(kind: str, tmp_path: Path) ->
     for sub in ("sub-01", "sub-02"):
         table.add(sub, 0, kinds=[kind]).add(sub, 6, kinds=[kind])
     jobs = dwi_jobs if kind == "dwi" else bold_jobs
-    assert job_counts(table.write()) == expected(**jobs(visits=4, patients=2, pairs=2))
+    assert job_counts(table.write()) == expected(**jobs(visits=4, patients=2, paired=2))
 
 
 def test_two_undecided_runs_leave_that_scan_and_its_pair_out(tmp_path: Path) -> None:
     table = both(tmp_path)
     table.visits[1]["dwi"] += " | another_dwi.nii.gz"
     assert job_counts(table.write()) == expected(
-        **dwi_jobs(visits=3, patients=2, pairs=1), **bold_jobs(visits=4, patients=2, pairs=2)
+        **dwi_jobs(visits=3, patients=2, paired=1), **bold_jobs(visits=4, patients=2, paired=2)
     )
 
 
 def test_an_excluded_visit_has_no_jobs(tmp_path: Path) -> None:
     table = both(tmp_path)
     table.visits[3]["exclude"] = "moved too much"
-    sizes = {"visits": 3, "patients": 2, "pairs": 1}
+    sizes = {"visits": 3, "patients": 2, "paired": 1}
     assert job_counts(table.write()) == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
 
 
 @pytest.mark.parametrize(("rule", "pairs"), [("to-baseline", 4), ("consecutive", 4), ("all", 6)])
 def test_three_visits_pair_by_the_rule(rule: str, pairs: int, tmp_path: Path) -> None:
-    sizes = {"visits": 6, "patients": 2, "pairs": pairs}
+    sizes = {"visits": 6, "patients": 2, "paired": 2}
     study = both(tmp_path, months=(0, 6, 18), pairs=rule).write()
     assert job_counts(study) == expected(**dwi_jobs(**sizes), **bold_jobs(**sizes))
+    plan = Plan.of_study(study, read_settings(study / "config.yaml"))
+    assert len(plan.of_all_pairs("dwi", "direction_change")) == pairs
 
 
 def test_consecutive_pairs_are_named_after_neighbours(tmp_path: Path) -> None:
     study = both(tmp_path, months=(0, 6, 18), pairs="consecutive").write()
-    arguments = ("--directory", study, "--configfile", study / "config.yaml", "-n")
-    told = snakemake(*arguments).stdout
+    told = " ".join(companions(Plan.of_study(study, read_settings(study / "config.yaml"))))
     assert "desc-m06ToM18" in told
     assert "desc-m00ToM18" not in told
 
@@ -244,7 +244,7 @@ def test_an_own_atlas_is_an_input_of_what_uses_it(tmp_path: Path) -> None:
     assert "labels.nii.gz" in missing.stdout + missing.stderr
     for path in files.values():
         Path(path).touch()
-    sizes = {"visits": 4, "patients": 2, "pairs": 2}
+    sizes = {"visits": 4, "patients": 2, "paired": 2}
     # two measures drawn for each of two atlases
     jobs = {**dwi_jobs(**sizes, drawn=4), **bold_jobs(**sizes)}
     assert job_counts(study) == expected(**jobs)
@@ -443,7 +443,7 @@ def test_later_visits_lesion_masks_and_warps_add_their_jobs(tmp_path: Path) -> N
         if scan["modality"] == "dwi" and "sub-01" in scan["path"]:
             scan["lesions"] = scan["path"].replace("_dwi.nii.gz", "_label-lesion_mask.nii.gz")
             (tmp_path / "bids" / scan["lesions"]).touch()
-    sizes = {"visits": 6, "patients": 2, "pairs": 4}
+    sizes = {"visits": 6, "patients": 2, "paired": 2}
     joins = {"join_dwi_space": 2, "join_bold_space": 2}
     of_lesions = {"split_tissue": 1, "change_lesions": 2}
     of_visits = {"warp_dwi_visit": 6}

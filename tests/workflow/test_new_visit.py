@@ -61,18 +61,15 @@ def test_a_new_visit_among_twenty_patients(tmp_path: Path) -> None:
     }
     # its patient's space is another one with it: all of the patient's visits are measured again
     own = ("preprocess_dwi", "fit_tensor", "preprocess_bold")
-    of_its_visits = ("measure_diffusion", "extract_parcels")
-    of_its_patient = ("build_dwi_space", "build_bold_space", "connect_parcels")
-    of_its_patient += ("draw_patient_dwi", "draw_patient_bold")
-    of_its_pairs = ("change_diffusion", "change_connectivity")
+    of_its_patient = ("build_dwi_space", "measure_diffusion", "change_diffusion")
+    of_its_patient += ("build_bold_space", "extract_parcels", "connect_parcels")
+    of_its_patient += ("change_connectivity", "draw_patient_dwi", "draw_patient_bold")
     of_the_cohort = ("collect_measures", "collect_changes", "collect_specifications")
     of_the_cohort += ("collect_qcfc", "collect_quality", "connect_group", "test_changes")
     of_the_cohort += ("draw_cohort_connectivity", "write_ledger", "write_report")
     rules = [rule for rule, _, _ in jobs]
     assert {rule: rules.count(rule) for rule in rules} == {
         **dict.fromkeys((*own, *of_its_patient, *of_the_cohort), 1),
-        **dict.fromkeys(of_its_visits, 3),
-        **dict.fromkeys(of_its_pairs, 2),
         **dict.fromkeys(("draw_regions", "draw_cohort_maps"), 2),
     }
     assert all("ses=ses-m12" in names for rule, names, _ in jobs if rule in own)

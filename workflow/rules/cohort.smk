@@ -1,6 +1,6 @@
 rule collect_measures:
     input:
-        measured=later(PLAN.of_all_visits, "dwi", "direction_template"),
+        measured=later(PLAN.measured),
         connected=later(PLAN.connected),
     output:
         table=output("measures"),
@@ -32,14 +32,8 @@ rule collect_measures:
 
 rule collect_changes:
     input:
-        diffusion=later(PLAN.of_all_pairs, "dwi", "direction_change"),
-        functional=later(
-            PLAN.of_all_pairs,
-            "bold",
-            "network_change",
-            task=TASK,
-            atlas=PLAN.functional_atlases[:1],
-        ),
+        diffusion=later(PLAN.changed, "dwi"),
+        functional=later(PLAN.changed, "bold"),
     output:
         table=output("changes"),
     log:

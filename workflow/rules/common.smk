@@ -1,18 +1,25 @@
 import gc
 import os
+from functools import cache
 from inspect import signature
 from pathlib import Path
 
 from msimaging.bids.companions import (
-    bold_change_files,
-    bold_files,
+    bold_changes,
+    bold_series_files,
     connected_visits,
+    dwi_changes,
+    fit_files,
+    dwi_series_files,
+    extracted_visits,
+    measured_visits,
+    space_files,
+)
+from msimaging.bids.drawn_files import (
     drawn_bold_pairs,
     drawn_bold_scans,
     drawn_dwi_pairs,
     drawn_dwi_scans,
-    dwi_change_files,
-    dwi_files,
 )
 from msimaging.bids.layout import benchmark, log, output, shown_in_reports
 from msimaging.bids.ledger import left_out
@@ -48,9 +55,9 @@ for _variable, _folder in (
 ):
     os.environ.setdefault(_variable, str(Path.cwd() / ".msimaging/cache" / _folder))
 
-# planning makes millions of objects that stay: looking for garbage among them less often takes 13 %
+# planning makes millions of objects that stay: looking for garbage among them less often takes 15 %
 # less time and 11 % more memory
-gc.set_threshold(5_000_000, 50, 50)
+gc.set_threshold(10_000_000, 50, 50)
 
 # how scans came in and who is told change no result
 SETTINGS = {
@@ -102,17 +109,18 @@ def later(question, *arguments, **keywords):
     return answer
 
 
-def _expected(step, modality, wildcards):
-    scans = PLAN.scans_behind(
-        modality,
-        sub=wildcards.get("sub", ""),
-        ses=wildcards.get("ses", ""),
-        pair=wildcards.get("pair", ""),
-    )
+@cache
+def _expected(step, modality, sub, ses, pair):
+    scans = PLAN.scans_behind(modality, sub=sub, ses=ses, pair=pair)
     switched_on = ()
     if step == "preprocess_dwi":
         switched_on = corrections_on(SETTINGS["diffusion"])
     return expected(step, work_on(scans), corrections=switched_on)
+
+
+def _whose(wildcards):
+    """Patient, visit and pair of a job, empty where it has none."""
+    return (wildcards.get(name, "") for name in ("sub", "ses", "pair"))
 
 
 def memory(step, modality=None):
@@ -120,7 +128,7 @@ def memory(step, modality=None):
 
     @with_signature
     def mem_mb(wildcards, attempt):
-        peak, _ = _expected(step, modality, wildcards)
+        peak, _ = _expected(step, modality, *_whose(wildcards))
         return request_memory(peak, attempt=attempt)
 
     return mem_mb
@@ -131,7 +139,7 @@ def minutes(step, modality=None):
 
     @with_signature
     def runtime(wildcards, attempt):
-        _, seconds = _expected(step, modality, wildcards)
+        _, seconds = _expected(step, modality, *_whose(wildcards))
         return request_minutes(seconds, attempt=attempt)
 
     return runtime
@@ -156,9 +164,11 @@ def why_distorted(modality):
 
 
 @with_signature
-def further_maps(wildcards):
-    """Maps of the models that a visit has beside the tensor, by their measures."""
-    return PLAN.model_maps(wildcards.sub, wildcards.ses)
+def further_of_patient(wildcards):
+    """Input function: maps of the models that a patient's visits have beside the tensor."""
+    sub = wildcards.sub
+    visits = [PLAN.model_maps(sub, ses) for ses in PLAN.sessions("dwi", sub)]
+    return [path for maps in visits for path in maps.values()]
 
 
 @with_signature
@@ -174,8 +184,10 @@ def raw_bold(wildcards):
 
 @with_signature
 def given_confounds(wildcards):
-    """Input function: the confounds that a pipeline has computed, none for a raw run."""
-    return raw_bold(wildcards).get("confounds", [])
+    """Input function: the confounds that pipelines have computed, none for raw runs."""
+    sub = wildcards.sub
+    raw = [PLAN.raw("bold", sub, ses) for ses in PLAN.sessions("bold", sub)]
+    return [path for files in raw for path in files.get("confounds", [])]
 
 
 def pipeline_of(modality):
@@ -237,17 +249,9 @@ def of_patient(modality, key, **fixed):
     return files
 
 
-def of_pairs(modality, key, **fixed):
-    """Input function: one output for every pair of visits of a patient."""
-
-    @with_signature
-    def files(wildcards):
-        return [
-            output(key, sub=wildcards.sub, pair=pair.name, **fixed)
-            for pair in PLAN.pairs_of(modality, wildcards.sub)
-        ]
-
-    return files
+def changes_of_patient(modality):
+    """Input function: what stands for a patient's changes, nothing without a pair of visits."""
+    return with_signature(lambda wildcards: PLAN.changed(modality, wildcards.sub))
 
 
 def founders(modality):
@@ -285,13 +289,6 @@ def lesions_of_patient(modality):
     return with_signature(lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub))
 
 
-def lesion_of_visit(modality):
-    """Input function: the lesion mask of one visit, none where lesions are not used."""
-    return with_signature(
-        lambda wildcards: PLAN.lesion_masks(modality, wildcards.sub, [wildcards.ses])
-    )
-
-
 @with_signature
 def tissue_of_patient(wildcards):
     masks = PLAN.lesion_masks("dwi", wildcards.sub)
@@ -305,7 +302,7 @@ def lesions_of_pair(wildcards):
 
 
 def poses_of_pair(modality):
-    """Input function: where the poses of both visits stand."""
+    """Params function: where the poses of both visits stand."""
 
     @with_signature
     def files(wildcards):
@@ -317,15 +314,48 @@ def poses_of_pair(modality):
 
 
 def poses_of_patient(modality, **fixed):
-    """Input function: where the poses of all visits stand."""
+    """Params function: where the poses of all visits stand."""
 
     @with_signature
     def files(wildcards):
         sub = wildcards.sub
-        sessions = PLAN.sessions(modality, sub)
-        return [PLAN.pose(modality, sub, ses, **fixed) for ses in sessions]
+        return PLAN.poses(modality, sub, PLAN.sessions(modality, sub), **fixed)
 
     return files
+
+
+def ways_of_patient(modality, **fixed):
+    """Input function: what stands for the ways between a patient's visits and the template."""
+
+    @with_signature
+    def files(wildcards):
+        sub = wildcards.sub
+        return PLAN.ways(modality, sub, PLAN.sessions(modality, sub), **fixed)
+
+    return files
+
+
+def ways_of_visit(modality, **fixed):
+    """Input function: what stands for the ways between a visit and the template."""
+    return with_signature(
+        lambda wildcards: PLAN.ways(modality, wildcards.sub, [wildcards.ses], **fixed)
+    )
+
+
+def ways_of_pair(modality, **fixed):
+    """Input function: what stands for the ways between both visits and the template."""
+
+    @with_signature
+    def files(wildcards):
+        both = sessions_of_pair(modality)(wildcards)
+        return PLAN.ways(modality, wildcards.sub, both, **fixed)
+
+    return files
+
+
+def space_of_patient(modality):
+    """Params function: the files of a patient's space beside the way from the template."""
+    return with_signature(lambda wildcards: space_files(PLAN, modality, wildcards.sub))
 
 
 def for_patient(question):
@@ -340,22 +370,18 @@ def for_visit(question):
     )
 
 
-def once(question):
-    """Input function: the answers of another one, each only once."""
-    return with_signature(lambda wildcards: list(dict.fromkeys(question(wildcards))))
-
-
 def pose(modality, **fixed):
-    """Input function: where the pose of one visit stands."""
+    """Params function: where the pose of one visit stands."""
     return with_signature(
         lambda wildcards: PLAN.pose(modality, wildcards.sub, wildcards.ses, **fixed)
     )
 
 
 @with_signature
-def warps_of_visit(wildcards):
-    """Input function: bent ways from the midpoint to a visit and back, none where it is rigid."""
-    return PLAN.warps(wildcards.sub, wildcards.ses)
+def warps_of_patient(wildcards):
+    """Input function: bent ways from the midpoint to all visits, none where they are rigid."""
+    sub = wildcards.sub
+    return [path for ses in PLAN.sessions("dwi", sub) for path in PLAN.warps(sub, ses)]
 
 
 def sessions_of_patient(modality):
@@ -366,16 +392,6 @@ def sessions_of_patient(modality):
         return PLAN.sessions(modality, wildcards.sub)
 
     return sessions
-
-
-def months_of_pair(modality):
-    """Params function: the interval between the visits of a pair."""
-
-    @with_signature
-    def months(wildcards):
-        return PLAN.pair(modality, wildcards.sub, wildcards.pair).months
-
-    return months
 
 
 def sessions_of_pair(modality):
@@ -439,7 +455,18 @@ def drawn_of_patient(modality, ending):
 
 @with_signature
 def motion_of_model(wildcards):
-    """Input function: quality tables and motion of all scans, where motion is a covariate."""
+    """Input function: scans with known motion, where motion is a covariate."""
+    if not TRIAL.needs_motion(wildcards.model):
+        return []
+    return [
+        *PLAN.of_all_visits("dwi", "tensor"),
+        *PLAN.of_all_visits("bold", "bold", task=TASK),
+    ]
+
+
+@with_signature
+def motion_files_of_model(wildcards):
+    """Params function: their tables of quality (diffusion) or of motion (resting runs)."""
     if not TRIAL.needs_motion(wildcards.model):
         return []
     return [
@@ -466,7 +493,13 @@ def motion_rows_of_model(wildcards):
 
 @with_signature
 def edges_of_model(wildcards):
-    """Input function: change of every edge of all patients, where a model works on edges."""
+    """Input function: what stands for every edge's change, where a model works on edges."""
+    return PLAN.changed("bold") if TRIAL.edge_atlases(wildcards.model) else []
+
+
+@with_signature
+def edge_files_of_model(wildcards):
+    """Params function: change of every edge of all patients."""
     atlases = TRIAL.edge_atlases(wildcards.model)
     return PLAN.of_all_pairs("bold", "connectivity_change", task=TASK, atlas=atlases)
 

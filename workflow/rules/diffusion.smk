@@ -3,15 +3,6 @@ rule preprocess_dwi:
         unpack(raw_dwi),
     output:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        sidecar=output("dwi_sidecar"),
-        reference=output("dwi_reference"),
-        mask=output("dwi_mask"),
-        weights=output("dwi_weights"),
-        quality=output("dwi_series_quality"),
-        confounds=output("dwi_confounds"),
-        orientation=output("dwi_orientation"),
     log:
         log("preprocess_dwi", "sub", "ses"),
     benchmark:
@@ -24,6 +15,7 @@ rule preprocess_dwi:
         runtime=minutes("preprocess_dwi", "dwi"),
     params:
         code=code("preprocess_dwi"),
+        beside=for_visit(dwi_series_files),
         denoise=SETTINGS["diffusion"]["denoise"],
         unring=SETTINGS["diffusion"]["unring"],
         outliers=SETTINGS["diffusion"]["outliers"],
@@ -40,14 +32,6 @@ rule import_dwi:
         unpack(raw_dwi),
     output:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        sidecar=output("dwi_sidecar"),
-        reference=output("dwi_reference"),
-        mask=output("dwi_mask"),
-        weights=output("dwi_weights"),
-        quality=output("dwi_series_quality"),
-        confounds=output("dwi_confounds"),
     log:
         log("import_dwi", "sub", "ses"),
     benchmark:
@@ -60,6 +44,7 @@ rule import_dwi:
         runtime=minutes("import_dwi", "dwi"),
     params:
         code=code("import_dwi"),
+        beside=for_visit(dwi_series_files),
         pipeline=pipeline_of("dwi"),
         gradients=SETTINGS["diffusion"]["gradients"],
     script:
@@ -71,7 +56,6 @@ rule fit_tensor:
         image=output("dwi"),
     output:
         tensor=output("tensor"),
-        quality=output("dwi_quality"),
     log:
         log("fit_tensor", "sub", "ses"),
     benchmark:
@@ -82,7 +66,7 @@ rule fit_tensor:
         runtime=minutes("fit_tensor", "dwi"),
     params:
         code=code("fit_tensor"),
-        files=for_visit(dwi_files),
+        files=for_visit(fit_files),
         method=SETTINGS["diffusion"]["fit"],
     script:
         "../scripts/fit_tensor.py"
@@ -91,9 +75,6 @@ rule fit_tensor:
 rule fit_free_water:
     input:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        mask=output("dwi_mask"),
     output:
         maps=[
             output("free_water_map", param=param)
@@ -109,6 +90,7 @@ rule fit_free_water:
         runtime=minutes("fit_free_water", "dwi"),
     params:
         code=code("fit_further_models"),
+        beside=for_visit(dwi_series_files),
         names=list(FURTHER_MODELS["free_water"].measures.values()),
     script:
         "../scripts/fit_free_water.py"
@@ -117,9 +99,6 @@ rule fit_free_water:
 rule fit_kurtosis:
     input:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        mask=output("dwi_mask"),
     output:
         maps=[
             output("kurtosis_map", param=param)
@@ -135,6 +114,7 @@ rule fit_kurtosis:
         runtime=minutes("fit_kurtosis", "dwi"),
     params:
         code=code("fit_further_models"),
+        beside=for_visit(dwi_series_files),
         names=list(FURTHER_MODELS["kurtosis"].measures.values()),
     script:
         "../scripts/fit_kurtosis.py"
@@ -145,10 +125,7 @@ rule build_dwi_space:
         tensors=of_founders("dwi", "tensor"),
         lesions=lesions_of_founders("dwi"),
     output:
-        midpoint=output("dwi_midpoint"),
-        template=output("dwi_template"),
         from_template=output("dwi_from_template"),
-        to_template=output("dwi_to_template"),
     log:
         log("build_dwi_space", "sub"),
     benchmark:
@@ -159,6 +136,7 @@ rule build_dwi_space:
         runtime=minutes("build_space", "dwi"),
     params:
         code=code("build_space"),
+        beside=space_of_patient("dwi"),
         images=of_founders("dwi", "tensor_map", param="fa"),
         masks=of_founders("dwi", "dwi_mask"),
         sessions=founders("dwi"),
@@ -172,7 +150,7 @@ rule build_dwi_space:
 rule join_dwi_space:
     input:
         tensor=output("tensor"),
-        template=rules.build_dwi_space.output.template,
+        space=rules.build_dwi_space.output.from_template,
     output:
         pose=output("dwi_pose"),
     log:
@@ -185,6 +163,7 @@ rule join_dwi_space:
         runtime=minutes("join_space", "dwi"),
     params:
         code=code("build_space"),
+        beside=space_of_patient("dwi"),
         image=of_visit("tensor_map", param="fa"),
         mask=output("dwi_mask"),
         seed=SETTINGS["seed"],
@@ -195,10 +174,8 @@ rule join_dwi_space:
 rule warp_dwi_visit:
     input:
         tensor=output("tensor"),
-        midpoint=pose("dwi"),
-        template=rules.build_dwi_space.output.template,
+        ways=ways_of_patient("dwi"),
         lesions=lesions_of_patient("dwi"),
-        poses=poses_of_patient("dwi"),
     output:
         to_visit=output("dwi_warp_to_visit"),
         from_visit=output("dwi_warp_from_visit"),
@@ -213,6 +190,9 @@ rule warp_dwi_visit:
         runtime=minutes("warp_visit", "dwi"),
     params:
         code=code("warp_visit"),
+        beside=space_of_patient("dwi"),
+        midpoint=pose("dwi"),
+        poses=poses_of_patient("dwi"),
         image=of_visit("tensor_map", param="fa"),
         mask=of_visit("dwi_mask"),
         sessions=sessions_of_patient("dwi"),
@@ -223,8 +203,7 @@ rule warp_dwi_visit:
 rule split_tissue:
     input:
         lesions=lesions_of_patient("dwi"),
-        midpoints=poses_of_patient("dwi"),
-        template=rules.build_dwi_space.output.template,
+        ways=ways_of_patient("dwi"),
     output:
         image=output("lesion_tissue"),
     log:
@@ -237,6 +216,8 @@ rule split_tissue:
         runtime=minutes("split_tissue", "dwi"),
     params:
         code=code("split_tissue"),
+        beside=space_of_patient("dwi"),
+        midpoints=poses_of_patient("dwi"),
         sessions=sessions_of_patient("dwi"),
         rim_mm=SETTINGS["spatial"]["lesion_rim_mm"],
     script:
@@ -245,29 +226,28 @@ rule split_tissue:
 
 rule measure_diffusion:
     input:
-        tensor=rules.fit_tensor.output.tensor,
-        further=with_signature(lambda wildcards: list(further_maps(wildcards).values())),
-        midpoint=pose("dwi"),
-        lesions=lesion_of_visit("dwi"),
+        tensors=of_patient("dwi", "tensor"),
+        further=further_of_patient,
+        ways=ways_of_patient("dwi"),
+        lesions=lesions_of_patient("dwi"),
         tissue=tissue_of_patient,
-        warps=warps_of_visit,
+        warps=warps_of_patient,
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
-        direction=output("direction_template"),
+        measured=output("dwi_measured"),
     log:
-        log("measure_diffusion", "sub", "ses"),
+        log("measure_diffusion", "sub"),
     benchmark:
-        benchmark("measure_diffusion", "sub", "ses")
+        benchmark("measure_diffusion", "sub")
     threads: 1
     resources:
         mem_mb=memory("measure_diffusion", "dwi"),
         runtime=minutes("measure_diffusion", "dwi"),
     params:
-        code=code("map_visit"),
-        files=for_visit(dwi_files),
+        code=code("measure_patient"),
+        visits=for_patient(measured_visits),
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
-        further=further_maps,
         measure_in=SETTINGS["spatial"]["measure_in"],
         n_samples=SETTINGS["diffusion"]["bootstrap_samples"],
         seed=SETTINGS["seed"],
@@ -280,12 +260,7 @@ rule measure_diffusion:
 rule measure_fits:
     input:
         image=output("dwi"),
-        bval=output("dwi_bval"),
-        bvec=output("dwi_bvec"),
-        mask=output("dwi_mask"),
-        weights=output("dwi_weights"),
-        midpoint=pose("dwi"),
-        to_template=rules.build_dwi_space.output.to_template,
+        ways=ways_of_visit("dwi"),
         atlases=atlas_files(PLAN.diffusion_atlases),
     output:
         tables=[
@@ -302,6 +277,9 @@ rule measure_fits:
         runtime=minutes("measure_fits", "dwi"),
     params:
         code=code("measure_fits"),
+        beside=for_visit(dwi_series_files),
+        to_template=output("dwi_to_template"),
+        midpoint=pose("dwi"),
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
         methods=PLAN.other_fits(),

@@ -3,10 +3,6 @@ rule preprocess_bold:
         unpack(raw_bold),
     output:
         image=output("bold", task=TASK),
-        sidecar=output("bold_sidecar", task=TASK),
-        reference=output("bold_reference", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        motion=output("bold_motion", task=TASK),
     log:
         log("preprocess_bold", "sub", "ses"),
     benchmark:
@@ -19,6 +15,7 @@ rule preprocess_bold:
         runtime=minutes("preprocess_bold", "bold"),
     params:
         code=code("preprocess_bold"),
+        beside=for_visit(bold_series_files),
         why_distorted=why_distorted("bold"),
         bias=SETTINGS["functional"]["bias"],
         seed=SETTINGS["seed"],
@@ -31,10 +28,6 @@ rule import_bold:
         unpack(raw_bold),
     output:
         image=output("bold", task=TASK),
-        sidecar=output("bold_sidecar", task=TASK),
-        reference=output("bold_reference", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        motion=output("bold_motion", task=TASK),
     log:
         log("import_bold", "sub", "ses"),
     benchmark:
@@ -47,6 +40,7 @@ rule import_bold:
         runtime=minutes("import_bold", "bold"),
     params:
         code=code("import_bold"),
+        beside=for_visit(bold_series_files),
         pipeline=pipeline_of("bold"),
     script:
         "../scripts/import_bold.py"
@@ -54,13 +48,10 @@ rule import_bold:
 
 rule build_bold_space:
     input:
-        references=of_founders("bold", "bold_reference", task=TASK),
+        runs=of_founders("bold", "bold", task=TASK),
         lesions=lesions_of_founders("bold"),
     output:
-        midpoint=output("bold_midpoint", task=TASK),
-        template=output("bold_template", task=TASK),
         from_template=output("bold_from_template", task=TASK),
-        to_template=output("bold_to_template", task=TASK),
     log:
         log("build_bold_space", "sub"),
     benchmark:
@@ -73,6 +64,7 @@ rule build_bold_space:
         runtime=minutes("build_space", "bold"),
     params:
         code=code("build_space"),
+        beside=space_of_patient("bold"),
         images=of_founders("bold", "bold_reference", task=TASK),
         masks=of_founders("bold", "bold_mask", task=TASK),
         sessions=founders("bold"),
@@ -85,12 +77,9 @@ rule build_bold_space:
 
 rule adopt_bold_space:
     input:
-        images=of_patient("bold", "bold_reference", task=TASK),
+        runs=of_patient("bold", "bold", task=TASK),
     output:
-        midpoint=output("bold_midpoint", task=TASK),
-        template=output("bold_template", task=TASK),
         from_template=output("bold_from_template", task=TASK),
-        to_template=output("bold_to_template", task=TASK),
     log:
         log("adopt_bold_space", "sub"),
     benchmark:
@@ -103,6 +92,8 @@ rule adopt_bold_space:
         runtime=minutes("adopt_space", "bold"),
     params:
         code=code("adopt_space"),
+        beside=space_of_patient("bold"),
+        images=of_patient("bold", "bold_reference", task=TASK),
         sessions=sessions_of_patient("bold"),
         working_resolution=SETTINGS["spatial"]["working_resolution"],
     script:
@@ -111,8 +102,8 @@ rule adopt_bold_space:
 
 rule join_bold_space:
     input:
-        reference=output("bold_reference", task=TASK),
-        template=output("bold_template", task=TASK),
+        run=output("bold", task=TASK),
+        space=output("bold_from_template", task=TASK),
     output:
         pose=output("bold_pose", task=TASK),
     log:
@@ -125,6 +116,7 @@ rule join_bold_space:
         runtime=minutes("join_space", "bold"),
     params:
         code=code("build_space"),
+        beside=space_of_patient("bold"),
         image=of_visit("bold_reference", task=TASK),
         mask=output("bold_mask", task=TASK),
         seed=SETTINGS["seed"],
@@ -134,25 +126,26 @@ rule join_bold_space:
 
 rule extract_parcels:
     input:
-        image=output("bold", task=TASK),
+        runs=of_patient("bold", "bold", task=TASK),
         given_confounds=given_confounds,
-        poses=once(poses_of_patient("bold", task=TASK)),
+        ways=ways_of_patient("bold", task=TASK),
         lesions=lesions_of_patient("bold"),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
-        confounds=output("bold_confounds", task=TASK),
+        extracted=output("bold_extracted", task=TASK),
     log:
-        log("extract_parcels", "sub", "ses"),
+        log("extract_parcels", "sub"),
     benchmark:
-        benchmark("extract_parcels", "sub", "ses")
+        benchmark("extract_parcels", "sub")
     threads: 1
     resources:
         mem_mb=memory("extract_parcels", "bold"),
         runtime=minutes("extract_parcels", "bold"),
     params:
-        code=code("extract_parcels"),
-        files=for_visit(bold_files),
+        code=code("extract_patient"),
+        visits=for_patient(extracted_visits),
         sessions=sessions_of_patient("bold"),
+        poses=poses_of_patient("bold", task=TASK),
         atlases=PLAN.functional_atlases,
         own=SETTINGS["atlases"]["files"],
         min_coverage=SETTINGS["functional"]["min_coverage"],
@@ -162,11 +155,10 @@ rule extract_parcels:
 
 rule connect_parcels:
     input:
-        confounds=of_patient("bold", "bold_confounds", task=TASK),
+        extracted=rules.extract_parcels.output.extracted,
         atlases=atlas_files(PLAN.functional_atlases),
     output:
-        dropped=output("bold_dropped", task=TASK),
-        volumes=output("bold_volumes", task=TASK),
+        connected=output("bold_connected", task=TASK),
     log:
         log("connect_parcels", "sub"),
     benchmark:
@@ -177,6 +169,8 @@ rule connect_parcels:
         runtime=minutes("connect_parcels", "bold"),
     params:
         code=code("connect_patient"),
+        dropped=output("bold_dropped", task=TASK),
+        volumes=output("bold_volumes", task=TASK),
         made_by=made_by("functional"),
         visits=for_patient(connected_visits),
         atlases=PLAN.functional_atlases,
@@ -198,9 +192,7 @@ rule connect_parcels:
 rule map_bold:
     input:
         image=output("bold", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        confounds=rules.extract_parcels.output.confounds,
-        volumes=rules.connect_parcels.output.volumes,
+        connected=rules.connect_parcels.output.connected,
     output:
         alff=output("bold_alff", task=TASK),
         falff=output("bold_falff", task=TASK),
@@ -215,6 +207,9 @@ rule map_bold:
         runtime=minutes("map_bold", "bold"),
     params:
         code=code("map_bold"),
+        mask=output("bold_mask", task=TASK),
+        confounds=output("bold_confounds", task=TASK),
+        volumes=output("bold_volumes", task=TASK),
         strategy=PLAN.strategies[0],
         own_strategies=SETTINGS["functional"]["own_strategies"],
         high_pass=SETTINGS["functional"]["high_pass"],
@@ -226,13 +221,8 @@ rule map_bold:
 rule map_seeds:
     input:
         image=output("bold", task=TASK),
-        mask=output("bold_mask", task=TASK),
-        confounds=rules.extract_parcels.output.confounds,
-        dropped=rules.connect_parcels.output.dropped,
-        volumes=rules.connect_parcels.output.volumes,
-        midpoint=pose("bold", task=TASK),
-        from_template=output("bold_from_template", task=TASK),
-        to_template=output("bold_to_template", task=TASK),
+        connected=rules.connect_parcels.output.connected,
+        ways=ways_of_visit("bold", task=TASK),
         atlases=atlas_files([seed.get("atlas", "") for seed in PLAN.seeds]),
     output:
         maps=PLAN.by_seed("seed_map") or output("seed_map", task=TASK, seed="none"),
@@ -246,6 +236,13 @@ rule map_seeds:
         runtime=minutes("map_seeds", "bold"),
     params:
         code=code("map_seeds"),
+        mask=output("bold_mask", task=TASK),
+        confounds=output("bold_confounds", task=TASK),
+        dropped=output("bold_dropped", task=TASK),
+        volumes=output("bold_volumes", task=TASK),
+        midpoint=pose("bold", task=TASK),
+        from_template=output("bold_from_template", task=TASK),
+        to_template=output("bold_to_template", task=TASK),
         seeds=PLAN.seeds,
         own=SETTINGS["atlases"]["files"],
         min_coverage=SETTINGS["functional"]["min_coverage"],

@@ -1,6 +1,6 @@
 rule measure_repeatability:
     input:
-        measured=later(PLAN.of_repeats, "dwi", "direction_template", atlas=[""]),
+        measured=later(PLAN.measured_repeats),
         connected=later(PLAN.connected_repeats),
     output:
         table=output("repeatability"),
@@ -40,30 +40,26 @@ rule measure_repeatability:
 
 rule change_diffusion:
     input:
-        measured=of_pair("dwi", "direction_template"),
+        measured=output("dwi_measured"),
         atlases=atlas_files(PLAN.diffusion_atlases),
         repeatability=PLAN.repeatability(),
     output:
-        direction=output("direction_change"),
+        changed=output("dwi_changed"),
     log:
-        log("change_diffusion", "sub", "pair"),
+        log("change_diffusion", "sub"),
     benchmark:
-        benchmark("change_diffusion", "sub", "pair")
+        benchmark("change_diffusion", "sub")
     threads: 1
     resources:
         mem_mb=memory("change_diffusion", "dwi"),
         runtime=minutes("change_diffusion", "dwi"),
     params:
-        code=code("change_diffusion"),
-        files=with_signature(
-            lambda wildcards: dwi_change_files(PLAN, wildcards.sub, wildcards.pair)
-        ),
-        scans=scans_of_pair("dwi"),
+        code=code("change_patient_diffusion"),
+        pairs=for_patient(dwi_changes),
         grades=SETTINGS["comparability"],
         measures=TENSOR_MEASURES,
         atlases=PLAN.diffusion_atlases,
         own=SETTINGS["atlases"]["files"],
-        months=months_of_pair("dwi"),
         confidence=SETTINGS["statistics"]["confidence"],
         rescan_cov_percent=SETTINGS["statistics"]["rescan_cov_percent"],
     script:
@@ -73,8 +69,7 @@ rule change_diffusion:
 rule change_lesions:
     input:
         lesions=lesions_of_pair,
-        midpoints=poses_of_pair("dwi"),
-        template=rules.build_dwi_space.output.template,
+        ways=ways_of_pair("dwi"),
     output:
         table=output("lesion_change"),
     log:
@@ -87,6 +82,8 @@ rule change_lesions:
         runtime=minutes("change_lesions", "dwi"),
     params:
         code=code("change_lesions"),
+        beside=space_of_patient("dwi"),
+        midpoints=poses_of_pair("dwi"),
         sessions=sessions_of_pair("dwi"),
     script:
         "../scripts/change_lesions.py"
@@ -100,7 +97,7 @@ rule change_seeds:
             each=("seed", [s["name"] for s in PLAN.seeds]),
             task=TASK,
         ),
-        connected=output("bold_volumes", task=TASK),
+        connected=output("bold_connected", task=TASK),
     output:
         maps=PLAN.by_seed("seed_change")
         or output("seed_change", task=TASK, seed="none"),
@@ -125,55 +122,23 @@ rule change_seeds:
 
 rule change_connectivity:
     input:
-        connected=output("bold_volumes", task=TASK),
+        connected=output("bold_connected", task=TASK),
         repeatability=PLAN.repeatability(),
     output:
-        errors=[
-            output("connectivity_change_error", task=TASK, atlas=atlas)
-            for atlas in PLAN.functional_atlases
-        ],
-        matrices=[
-            output("connectivity_change", task=TASK, atlas=atlas)
-            for atlas in PLAN.functional_atlases
-        ],
-        tables=[
-            output("network_change", task=TASK, atlas=atlas)
-            for atlas in PLAN.functional_atlases
-        ],
+        changed=output("bold_changed", task=TASK),
     log:
-        log("change_connectivity", "sub", "pair"),
+        log("change_connectivity", "sub"),
     benchmark:
-        benchmark("change_connectivity", "sub", "pair")
+        benchmark("change_connectivity", "sub")
     threads: 1
     resources:
         mem_mb=memory("change_connectivity", "bold"),
         runtime=minutes("change_connectivity", "bold"),
     params:
-        code=code("change_connectivity"),
-        matrices=of_pair(
-            "bold",
-            "connectivity",
-            each=("atlas", PLAN.functional_atlases),
-            task=TASK,
-            stat="pearsoncorrelation",
-        ),
-        variances=of_pair(
-            "bold",
-            "connectivity_variance",
-            each=("atlas", PLAN.functional_atlases),
-            task=TASK,
-        ),
-        networks=of_pair(
-            "bold", "network_means", each=("atlas", PLAN.functional_atlases), task=TASK
-        ),
-        files=with_signature(
-            lambda wildcards: bold_change_files(PLAN, wildcards.sub, wildcards.pair)
-        ),
-        sessions=sessions_of_pair("bold"),
-        scans=scans_of_pair("bold"),
+        code=code("change_patient_connectivity"),
+        pairs=for_patient(bold_changes),
         atlases=PLAN.functional_atlases,
         grades=SETTINGS["comparability"],
-        months=months_of_pair("bold"),
         confidence=SETTINGS["statistics"]["confidence"],
     script:
         "../scripts/change_connectivity.py"

@@ -1,7 +1,7 @@
 rule draw_patient_dwi:
     input:
         tensors=of_patient("dwi", "tensor"),
-        changes=of_pairs("dwi", "direction_change"),
+        changes=changes_of_patient("dwi"),
     output:
         pictures=output("patient_pictures", modality="dwi"),
         figures=drawn_of_patient("dwi", "maps"),
@@ -25,8 +25,8 @@ rule draw_patient_dwi:
 
 rule draw_patient_bold:
     input:
-        connected=output("bold_volumes", task=TASK),
-        changes=of_pairs("bold", "connectivity_change", task=TASK, atlas=FIRST_ATLAS),
+        connected=output("bold_connected", task=TASK),
+        changes=changes_of_patient("bold"),
         atlases=atlas_files(PLAN.functional_atlases),
     output:
         pictures=output("patient_pictures", modality="bold"),
@@ -94,7 +94,7 @@ rule draw_regions:
 
 rule draw_cohort_maps:
     input:
-        compared=later(PLAN.of_first_pair, "dwi", "direction_change"),
+        compared=later(PLAN.changed, "dwi"),
     output:
         figures=drawn(
             "glass_change_figure",

@@ -48,7 +48,9 @@ rule fit_model:
     params:
         code=code("fit_model"),
         settings=lambda wildcards: TRIAL.model_settings(wildcards.model),
+        motion_files=motion_files_of_model,
         motion=motion_rows_of_model,
+        edge_files=edge_files_of_model,
         edges=edge_rows_of_model,
     script:
         "../scripts/fit_model.py"

@@ -5,11 +5,11 @@ from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
     adopt_space(
-        images=list(snakemake.input.images),
+        images=snakemake.params.images,
         sessions=snakemake.params.sessions,
         working_resolution=snakemake.params.working_resolution,
-        out_midpoint=snakemake.output.midpoint,
-        out_template=snakemake.output.template,
+        out_midpoint=snakemake.params.beside["midpoint"],
+        out_template=snakemake.params.beside["template"],
         out_from_template=snakemake.output.from_template,
-        out_to_template=snakemake.output.to_template,
+        out_to_template=snakemake.params.beside["to_template"],
     )

@@ -12,8 +12,8 @@ with job_log(snakemake.log[0]):
         contrast=snakemake.params.contrast,
         working_resolution=snakemake.params.working_resolution,
         seed=snakemake.params.seed,
-        out_midpoint=snakemake.output.midpoint,
-        out_template=snakemake.output.template,
+        out_midpoint=snakemake.params.beside["midpoint"],
+        out_template=snakemake.params.beside["template"],
         out_from_template=snakemake.output.from_template,
-        out_to_template=snakemake.output.to_template,
+        out_to_template=snakemake.params.beside["to_template"],
     )

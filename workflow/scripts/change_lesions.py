@@ -6,8 +6,8 @@ from msimaging.steps.records import job_log
 with job_log(snakemake.log[0]):
     change_lesions(
         lesions=snakemake.input.lesions,
-        midpoints=snakemake.input.midpoints,
-        template=snakemake.input.template,
+        midpoints=snakemake.params.midpoints,
+        template=snakemake.params.beside["template"],
         sessions=snakemake.params.sessions,
         out_table=snakemake.output.table,
     )

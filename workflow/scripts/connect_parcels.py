@@ -18,6 +18,7 @@ with job_log(snakemake.log[0]):
         min_minutes=snakemake.params.min_minutes,
         min_volumes=snakemake.params.min_volumes,
         seed=snakemake.params.seed,
-        out_dropped=snakemake.output.dropped,
-        out_volumes=snakemake.output.volumes,
+        out_dropped=snakemake.params.dropped,
+        out_volumes=snakemake.params.volumes,
+        out_list=snakemake.output.connected,
     )

@@ -1,25 +1,16 @@
 from snakemake.script import snakemake
 
-from msimaging.steps.extract_parcels import extract_parcels
+from msimaging.steps.extract_patient import extract_patient
 from msimaging.steps.records import job_log
 
 with job_log(snakemake.log[0]):
-    extract_parcels(
-        image=snakemake.input.image,
-        sidecar=snakemake.params.files["sidecar"],
-        mask=snakemake.params.files["mask"],
-        motion=snakemake.params.files["motion"],
-        given_confounds=list(snakemake.input.get("given_confounds", [])),
-        midpoint=snakemake.params.files["midpoint"],
-        to_template=snakemake.params.files["to_template"],
-        session=snakemake.wildcards.ses,
+    extract_patient(
+        visits=snakemake.params.visits,
         sessions=snakemake.params.sessions,
         lesions=snakemake.input.lesions,
-        poses=snakemake.params.files["poses"],
+        poses=snakemake.params.poses,
         atlases=snakemake.params.atlases,
         own=snakemake.params.own,
         min_coverage=snakemake.params.min_coverage,
-        out_confounds=snakemake.output.confounds,
-        out_series=snakemake.params.files["series"],
-        out_coverage=snakemake.params.files["coverage"],
+        out_list=snakemake.output.extracted,
     )

@@ -14,5 +14,5 @@ with job_log(snakemake.log[0]):
         method=snakemake.params.method,
         out_tensor=snakemake.output.tensor,
         out_maps=snakemake.params.files["maps"],
-        out_quality=snakemake.output.quality,
+        out_quality=snakemake.params.files["quality"],
     )

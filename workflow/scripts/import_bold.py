@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
         sidecars=list(snakemake.input.get("sidecars", [])),
         pipeline=snakemake.params.pipeline,
         out_image=snakemake.output.image,
-        out_reference=snakemake.output.reference,
-        out_mask=snakemake.output.mask,
-        out_motion=snakemake.output.motion,
+        out_reference=snakemake.params.beside["reference"],
+        out_mask=snakemake.params.beside["mask"],
+        out_motion=snakemake.params.beside["motion"],
     )

@@ -7,7 +7,7 @@ with job_log(snakemake.log[0]):
     join_space(
         image=snakemake.params.image,
         mask=snakemake.params.mask,
-        template=snakemake.input.template,
+        template=snakemake.params.beside["template"],
         session=snakemake.wildcards.ses,
         seed=snakemake.params.seed,
         out_pose=snakemake.output.pose,

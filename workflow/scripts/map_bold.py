@@ -6,9 +6,9 @@ from msimaging.steps.records import job_log
 with job_log(snakemake.log[0]):
     map_bold(
         image=snakemake.input.image,
-        mask=snakemake.input.mask,
-        confounds=snakemake.input.confounds,
-        volumes=snakemake.input.volumes,
+        mask=snakemake.params.mask,
+        confounds=snakemake.params.confounds,
+        volumes=snakemake.params.volumes,
         session=snakemake.wildcards.ses,
         strategy=snakemake.params.strategy,
         own_strategies=snakemake.params.own_strategies,

@@ -6,12 +6,12 @@ from msimaging.steps.records import job_log
 with job_log(snakemake.log[0]):
     measure_fits(
         image=snakemake.input.image,
-        bval=snakemake.input.bval,
-        bvec=snakemake.input.bvec,
-        mask=snakemake.input.mask,
-        weights=snakemake.input.weights,
-        midpoint=snakemake.input.midpoint,
-        to_template=snakemake.input.to_template,
+        bval=snakemake.params.beside["bval"],
+        bvec=snakemake.params.beside["bvec"],
+        mask=snakemake.params.beside["mask"],
+        weights=snakemake.params.beside["weights"],
+        midpoint=snakemake.params.midpoint,
+        to_template=snakemake.params.to_template,
         session=snakemake.wildcards.ses,
         atlases=snakemake.params.atlases,
         own=snakemake.params.own,

@@ -13,7 +13,7 @@ with job_log(snakemake.log[0]):
         bias=snakemake.params.bias,
         seed=snakemake.params.seed,
         out_image=snakemake.output.image,
-        out_reference=snakemake.output.reference,
-        out_mask=snakemake.output.mask,
-        out_motion=snakemake.output.motion,
+        out_reference=snakemake.params.beside["reference"],
+        out_mask=snakemake.params.beside["mask"],
+        out_motion=snakemake.params.beside["motion"],
     )

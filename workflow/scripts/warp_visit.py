@@ -7,10 +7,10 @@ with job_log(snakemake.log[0]):
     warp_visit(
         image=snakemake.params.image,
         mask=snakemake.params.mask,
-        midpoint=snakemake.input.midpoint,
-        template=snakemake.input.template,
+        midpoint=snakemake.params.midpoint,
+        template=snakemake.params.beside["template"],
         lesions=snakemake.input.lesions,
-        poses=snakemake.input.poses,
+        poses=snakemake.params.poses,
         session=snakemake.wildcards.ses,
         sessions=snakemake.params.sessions,
         out_to_visit=snakemake.output.to_visit,

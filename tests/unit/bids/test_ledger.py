@@ -72,6 +72,22 @@ def test_jobs_of_patients_pairs_and_cohort_are_listed_once(study: Path) -> None:
     assert {step for step, sub, _ in told if sub == "sub-2"} == {"dwi", "bold"}
 
 
+def test_a_job_for_a_patient_is_told_of_each_visit_that_it_works_on(study: Path) -> None:
+    told = states(study)
+    assert told["measure_diffusion", "sub-1", "ses-a"] == ("pending", "")
+    assert ("measure_diffusion", "sub-1", "") not in told
+    log = study / "logs" / "measure_diffusion" / "sub-1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"{FAILURE}no region\n")
+    told = states(study)
+    for session in ("ses-a", "ses-b"):
+        assert told["measure_diffusion", "sub-1", session] == ("failed", "no region")
+    measured = study / output("dwi_measured", sub="sub-1")
+    measured.parent.mkdir(parents=True)
+    measured.touch()
+    assert states(study)["measure_diffusion", "sub-1", "ses-b"] == ("done", "")
+
+
 def test_a_job_that_was_killed_has_failed_unless_a_run_is_alive(study: Path) -> None:
     step = ("fit_tensor", "sub-1", "ses-b")
     log = study / "logs" / "fit_tensor" / "sub-1_ses-b.log"

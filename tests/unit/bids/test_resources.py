@@ -26,6 +26,16 @@ def scan(*shape: int) -> Scan:
 def test_work_adds_voxels_and_samples_of_all_scans() -> None:
     work = work_on([scan(100, 100, 50, 40), scan(50, 40, 10)])
     assert (work.voxels, work.samples, work.scans) == (0.52, 20.02, 2)
+    assert (work.largest_voxels, work.largest_samples) == (0.5, 20)
+
+
+def test_a_job_that_takes_scans_one_by_one_holds_the_largest() -> None:
+    one, three = (work_on([scan(100, 100, 50, 40)] * count) for count in (1, 3))
+    (memory, seconds), (memory_of_three, seconds_of_three) = (
+        expected("measure_diffusion", work) for work in (one, three)
+    )
+    assert memory_of_three == memory
+    assert seconds_of_three > 2 * seconds
 
 
 def test_a_scan_of_unknown_size_counts_as_a_large_one() -> None:

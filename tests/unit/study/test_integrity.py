@@ -22,8 +22,8 @@ SUB, SES = "sub-01", "ses-a"
 MAP = output("tensor", sub=SUB, ses=SES)
 SIDECAR = MAP.replace(".nii.gz", ".json")
 SERIES = output("dwi", sub=SUB, ses=SES)
-LONG = output("connectivity_change", sub=SUB, pair="aToB", task="rest", atlas="A" * 130)
-CONNECTED = output("bold_volumes", sub=SUB, task="rest")
+LONG = output("seed_change", sub=SUB, pair="aToB", task="rest", seed="A" * 130)
+CONNECTED = output("bold_connected", sub=SUB, task="rest")
 MATRIX = output("connectivity", sub=SUB, ses=SES, task="rest", atlas="a", stat="covariance")
 SCAN = "bids/sub-01/ses-a/dwi/x.nii.gz"
 
@@ -129,7 +129,7 @@ def test_results_of_a_later_job_are_sound(study: Study) -> None:
 
 
 def test_a_result_without_a_record_was_left_by_a_killed_run(study: Study) -> None:
-    path = output("dwi_mask", sub=SUB, ses=SES)
+    path = output("lesion_change", sub=SUB, pair="aToB")
     study.write(path)
     assert study.damage() == {path: f"{path} was left by a run that had been killed"}
 
