@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from msimaging.bids.scans import Scan
+from msimaging.bids.selection import Selection
 
 #: Assumed where no header was readable: larger than most clinical scans.
 TYPICAL_SHAPE = (112, 112, 72, 100)
@@ -88,63 +89,70 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         ),
         "join_space": Cost(mb=400, mb_per_voxels=100, seconds=20),
         "warp_visit": Cost(mb=400, mb_per_voxels=150, seconds=15, seconds_per_voxels=20),
-        "split_tissue": Cost(mb=800, seconds=20),
-        "change_lesions": Cost(mb=800, seconds=20),
+        "split_tissue": Cost(mb=860, seconds=5),
+        "change_lesions": Cost(mb=550, seconds=4),
         "measure_diffusion": Cost(
-            mb=480,
-            mb_per_voxels=100,
-            mb_per_samples=20,
+            mb=700,
+            mb_per_voxels=60,
+            mb_per_samples=12,
             one_by_one=True,
-            seconds=6,
-            seconds_per_scan=6,
+            seconds=5,
+            seconds_per_scan=2,
             seconds_per_voxels=5,
-            seconds_per_samples=1,
+            seconds_per_samples=0.3,
         ),
         "measure_fits": Cost(mb=400, mb_per_samples=20, seconds=10, seconds_per_samples=2),
         "collect_fits": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
-        "change_diffusion": Cost(mb=210, seconds=5),
+        "change_diffusion": Cost(mb=480, seconds=3, seconds_per_scan=1),
         "preprocess_bold": Cost(mb=350, mb_per_samples=17, seconds=6, seconds_per_samples=1),
         "import_bold": Cost(mb=400, mb_per_samples=15, seconds=10, seconds_per_samples=2),
         "adopt_space": Cost(mb=500, seconds=10),
         "extract_parcels": Cost(
-            mb=450,
-            mb_per_samples=17,
+            mb=455,
+            mb_per_samples=4.5,
             one_by_one=True,
             seconds=6,
-            seconds_per_scan=2,
-            seconds_per_samples=0.5,
+            seconds_per_scan=1,
+            seconds_per_samples=0.12,
         ),
         "map_bold": Cost(mb=500, mb_per_samples=60, seconds=20, seconds_per_samples=5),
         "map_seeds": Cost(mb=500, mb_per_samples=30, seconds=20, seconds_per_samples=5),
         "change_seeds": Cost(mb=300, seconds=5),
-        "connect_parcels": Cost(mb=300, seconds=10, seconds_per_scan=4),
+        "connect_parcels": Cost(mb=260, seconds=4, seconds_per_scan=0.8),
         "connect_group": Cost(mb=250, mb_per_scan=3, seconds=6, seconds_per_scan=0.5),
-        "change_connectivity": Cost(mb=210, seconds=5),
+        "change_connectivity": Cost(mb=210, seconds=3.5, seconds_per_scan=0.5),
         "measure_repeatability": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
         "collect_measures": Cost(mb=200, mb_per_scan=0.5, seconds=4, seconds_per_scan=0.05),
         "collect_changes": Cost(mb=200, mb_per_scan=0.5, seconds=4, seconds_per_scan=0.05),
-        "collect_qcfc": Cost(mb=400, mb_per_scan=1, seconds=20, seconds_per_scan=0.2),
-        "collect_specifications": Cost(mb=300, mb_per_scan=0.5, seconds=5, seconds_per_scan=0.1),
+        "collect_qcfc": Cost(mb=230, mb_per_scan=1, seconds=5, seconds_per_scan=0.1),
+        "collect_specifications": Cost(mb=210, mb_per_scan=0.5, seconds=4.5, seconds_per_scan=0.1),
         "test_changes": Cost(mb=180, mb_per_scan=0.5, seconds=4, seconds_per_scan=0.1),
         "describe_dataset": Cost(mb=140, seconds=3),
-        "collect_outcomes": Cost(mb=300, seconds=5),
-        "fit_model": Cost(mb=400, mb_per_scan=1, seconds=30, seconds_per_scan=0.2),
-        "collect_models": Cost(mb=300, seconds=5),
-        "plan_next_trial": Cost(mb=400, seconds=30),
-        "vary_analysis": Cost(mb=400, mb_per_scan=0.5, seconds=30, seconds_per_scan=0.1),
-        "draw_trial": Cost(mb=400, seconds=20),
-        "draw_responders": Cost(mb=400, seconds=20),
-        "draw_detection": Cost(mb=300, mb_per_scan=0.0, seconds=5),
-        "draw_regions": Cost(mb=310, mb_per_scan=0.5, seconds=14),
-        "draw_cohort_maps": Cost(mb=500, mb_per_scan=0.1, seconds=12),
+        "collect_outcomes": Cost(mb=210, seconds=5),
+        "fit_model": Cost(mb=230, mb_per_scan=1, seconds=8, seconds_per_scan=0.2),
+        "collect_models": Cost(mb=210, seconds=5),
+        "plan_next_trial": Cost(mb=230, seconds=6),
+        "vary_analysis": Cost(mb=200, mb_per_scan=0.5, seconds=6, seconds_per_scan=0.1),
+        "draw_trial": Cost(mb=250, seconds=6),
+        "draw_responders": Cost(mb=250, seconds=6),
+        "draw_detection": Cost(mb=180, seconds=4),
+        "draw_regions": Cost(mb=250, mb_per_scan=0.5, seconds=11),
+        "draw_cohort_maps": Cost(mb=320, mb_per_scan=0.1, seconds=9),
         "draw_cohort_connectivity": Cost(mb=320, mb_per_scan=0.5, seconds=10),
-        "draw_patient_dwi": Cost(mb=400, mb_per_samples=5, seconds=5, seconds_per_scan=10),
-        "draw_patient_bold": Cost(
-            mb=500, mb_per_samples=20, seconds=5, seconds_per_scan=15, seconds_per_samples=1
+        "draw_patient_dwi": Cost(
+            mb=190, mb_per_samples=8, one_by_one=True, seconds=4, seconds_per_scan=2.3
         ),
-        "collect_quality": Cost(mb=300, mb_per_scan=0.2, seconds=10, seconds_per_scan=0.1),
+        "draw_patient_bold": Cost(
+            mb=505,
+            mb_per_samples=5,
+            one_by_one=True,
+            seconds=4,
+            seconds_per_scan=3.5,
+            seconds_per_samples=0.15,
+        ),
+        "collect_quality": Cost(mb=210, mb_per_scan=0.2, seconds=4, seconds_per_scan=0.1),
         "write_ledger": Cost(mb=140, mb_per_scan=0.1, seconds=3, seconds_per_scan=0.01),
-        "write_report": Cost(mb=180, mb_per_scan=2, seconds=5, seconds_per_scan=1),
+        "write_report": Cost(mb=200, mb_per_scan=2, seconds=4, seconds_per_scan=0.4),
     }
 )
 #: What each correction that is switched on adds to preprocess_dwi.
@@ -221,9 +229,28 @@ def expected(rule: str, work: Work, *, corrections: Iterable[str] = ()) -> tuple
     return memory, seconds
 
 
-def corrections_on(diffusion: Mapping[str, object]) -> tuple[str, ...]:
-    """Return which corrections of the diffusion settings are switched on."""
-    return tuple(name for name in CORRECTIONS if diffusion.get(name) not in {False, "none", None})
+def corrections_on(plan: Selection, sub: str) -> tuple[str, ...]:
+    """Return which corrections are done for a patient's diffusion series.
+
+    Parameters
+    ----------
+    plan : Selection
+        The study.
+    sub : str
+        Patient.
+
+    Returns
+    -------
+    tuple of str
+        Keys of `CORRECTIONS` that the settings switch on and that the scans allow.
+    """
+    diffusion: Mapping[str, object] = plan.settings["diffusion"]
+    undone = {"distortion": plan.why_distorted("dwi", sub), "motion": plan.why_moving(sub)}
+    return tuple(
+        name
+        for name in CORRECTIONS
+        if diffusion.get(name) not in {False, "none", None} and not undone.get(name)
+    )
 
 
 def request_memory(peak: float, *, attempt: int = 1) -> int:

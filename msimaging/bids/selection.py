@@ -230,8 +230,18 @@ class Selection:
             files["matched"] = [self._below(n) for n in (matched.path, *matched.sidecars)]
         return files
 
+    @cached_property
+    def _known_distorted(self) -> dict[tuple[Modality, str], str]:
+        """Return what was found already: each job of a patient's scans asks several times."""
+        return {}
+
     def why_distorted(self, modality: Modality, sub: str) -> str:
         """Return why a patient's scans keep their distortion, empty if they do not."""
+        if (modality, sub) not in self._known_distorted:
+            self._known_distorted[modality, sub] = self._why_distorted(modality, sub)
+        return self._known_distorted[modality, sub]
+
+    def _why_distorted(self, modality: Modality, sub: str) -> str:
         by_session = {s: self._scan_of[modality, sub, s] for s in self.sessions(modality, sub)}
         # a table made by hand may name a scan that index did not find
         known = {

@@ -170,7 +170,7 @@ def _is_missing(study: Path, job: Job) -> bool:
 
 def _expected(plan: Plan, job: Job) -> tuple[float, float]:
     work = work_on(plan.scans_behind(job.modality, sub=job.sub, ses=job.ses, pair=job.pair))
-    switched_on = corrections_on(plan.settings["diffusion"]) if job.step == "preprocess_dwi" else ()
+    switched_on = corrections_on(plan, job.sub) if job.step == "preprocess_dwi" else ()
     return expected(_SHARED.get(job.step, job.step), work, corrections=switched_on)
 
 

@@ -45,7 +45,7 @@ def jobs_of(study: Path) -> list[dict[str, object]]:
         sub, ses = (f"{key}-{parts[key]}" if key in parts else "" for key in ("sub", "ses"))
         modality = "bold" if any(word in rule for word in _OF_BOLD) else "dwi" if sub else None
         work = work_on(plan.scans_behind(modality, sub=sub, ses=ses))
-        corrections = corrections_on(settings["diffusion"]) if rule == "preprocess_dwi" else ()
+        corrections = corrections_on(plan, sub) if rule == "preprocess_dwi" else ()
         memory, seconds = expected(cost, work, corrections=corrections)
         rows.append(
             {

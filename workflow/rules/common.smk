@@ -114,7 +114,7 @@ def _expected(step, modality, sub, ses, pair):
     scans = PLAN.scans_behind(modality, sub=sub, ses=ses, pair=pair)
     switched_on = ()
     if step == "preprocess_dwi":
-        switched_on = corrections_on(SETTINGS["diffusion"])
+        switched_on = corrections_on(PLAN, sub)
     return expected(step, work_on(scans), corrections=switched_on)
 
 

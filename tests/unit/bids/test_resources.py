@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from msimaging.bids import resources
+from msimaging.bids.plan import Plan
 from msimaging.bids.resources import (
     COSTS,
     TYPICAL_SHAPE,
@@ -16,7 +17,10 @@ from msimaging.bids.resources import (
     request_minutes,
     work_on,
 )
-from msimaging.bids.scans import Scan
+from msimaging.bids.rows import write_rows
+from msimaging.bids.scans import SCAN_COLUMNS, Scan
+from msimaging.bids.visits import VISIT_COLUMNS
+from msimaging.settings import validated
 
 
 def scan(*shape: int) -> Scan:
@@ -58,9 +62,27 @@ def test_corrections_add_to_the_job_that_does_them() -> None:
     assert corrected[1] > plain[1]
 
 
-def test_settings_tell_which_corrections_are_on() -> None:
-    diffusion = {"denoise": "mppca", "unring": "none", "motion": True, "bias": False, "fit": "wls"}
-    assert resources.corrections_on(diffusion) == ("denoise", "motion")
+@pytest.mark.parametrize(
+    ("motion", "fieldmap", "done"),
+    [
+        ("auto", True, ("denoise", "motion", "distortion")),
+        # what the scans do not allow costs nothing
+        ("auto", False, ("denoise",)),
+        (True, False, ("denoise", "motion")),
+    ],
+)
+def test_corrections_are_those_that_settings_and_scans_allow(
+    motion: object, fieldmap: bool, done: tuple[str, ...], tmp_path: Path
+) -> None:
+    series = {"path": "dwi.nii.gz", "modality": "dwi", "bval": "dwi.bval", "bvec": "dwi.bvec"}
+    opposite = {"path": "epi.nii.gz", "modality": "epi"}
+    rows = [series | {"reversed": opposite["path"]}, opposite] if fieldmap else [series]
+    write_rows(tmp_path / "scans.tsv", SCAN_COLUMNS, rows)
+    visit = {"participant_id": "sub-1", "session_id": "ses-a", "dwi": series["path"]}
+    write_rows(tmp_path / "visits.tsv", VISIT_COLUMNS, [visit])
+    diffusion = {"denoise": "mppca", "motion": motion}
+    plan = Plan.of_study(tmp_path, validated({"bids_dir": "raw", "diffusion": diffusion}))
+    assert resources.corrections_on(plan, "sub-1") == done
 
 
 def test_each_attempt_asks_for_twice_as_much() -> None:

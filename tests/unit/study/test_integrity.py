@@ -128,6 +128,11 @@ def test_results_of_a_later_job_are_sound(study: Study) -> None:
     assert study.damage() == {}
 
 
+def test_the_ledger_of_a_failed_run_was_not_left_by_a_killed_one(study: Study) -> None:
+    study.write(output("ledger"))
+    assert study.damage() == {}
+
+
 def test_a_result_without_a_record_was_left_by_a_killed_run(study: Study) -> None:
     path = output("lesion_change", sub=SUB, pair="aToB")
     study.write(path)
