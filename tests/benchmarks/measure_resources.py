@@ -2,8 +2,9 @@
 
     python tests/benchmarks/measure_resources.py STUDY [STUDY ...]
 
-Measured are the last lines of the jobs' logs (processor time, peak memory of the process); asked is
-what a cluster would be asked for at the first attempt. Ends with 1 when a job took more than that.
+Measured are the last lines of the jobs' logs: processor time, mean over the jobs of a rule, and
+peak memory of the largest. Asked is what a cluster would be asked for at the first attempt. Ends
+with 1 when a job took more than that.
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ from msimaging.bids.resources import (
 from msimaging.settings import read_settings
 
 _END = re.compile(r"^done in .* s, processor ([\d.]+) s, peak memory (\d+) MB$", re.MULTILINE)
-_SPACES = {"build_dwi_space": "build_space", "build_bold_space": "build_space"}
-_OF_BOLD = ("bold", "parcels", "connectivity", "connect")
+#: Rules that share a line of the table of costs.
+_SHARED = {
+    "build_dwi_space": "build_space",
+    "build_bold_space": "build_space",
+    "join_dwi_space": "join_space",
+    "join_bold_space": "join_space",
+    "adopt_bold_space": "adopt_space",
+    "warp_dwi_visit": "warp_visit",
+}
+_OF_BOLD = ("bold", "parcels", "connectivity", "connect", "seeds")
+#: A prediction that is off by more than this is worth a look.
+_FACTOR = 2.0
 
 
 def jobs_of(study: Path) -> list[dict[str, object]]:
@@ -38,7 +49,7 @@ def jobs_of(study: Path) -> list[dict[str, object]]:
     for path in sorted((study / "logs").glob("*/*.log")):
         rule = path.parent.name
         ended = _END.search(path.read_text(encoding="utf-8", errors="replace"))
-        cost = _SPACES.get(rule, rule)
+        cost = _SHARED.get(rule, rule)
         if not ended or cost not in COSTS:
             continue
         parts = dict(part.split("-", 1) for part in path.stem.split("_") if "-" in part)
@@ -65,10 +76,19 @@ def jobs_of(study: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Print the largest job of each rule of each study."""
+    """Print predicted against measured for each rule of each study, and what is far off."""
     table = pd.DataFrame([row for name in sys.argv[1:] for row in jobs_of(Path(name).resolve())])
-    largest = table.groupby(["rule", "study"], sort=True).max()
-    print(largest.round(1).to_string())
+    of_rule = table.groupby(["rule", "study"], sort=True)
+    told = of_rule[["samples", "MB", "MB predicted", "MB asked"]].max()
+    told.insert(0, "jobs", of_rule.size())
+    told["MB ratio"] = told["MB"] / told["MB predicted"]
+    told[["s", "s predicted"]] = of_rule[["s", "s predicted"]].mean()
+    told["s ratio"] = told["s"] / told["s predicted"]
+    print(told.round(2).to_string())
+    for kind in ("MB", "s"):
+        ratio = told[f"{kind} ratio"]
+        far = told.index[(ratio > _FACTOR) | (ratio < 1 / _FACTOR)]
+        print(f"{kind} off by more than {_FACTOR:.0f}: {[' '.join(name) for name in far]}")
     short = table[(table["MB"] > table["MB asked"]) | (table["s"] > table["s asked"])]
     print(f"{len(table)} jobs, {len(short)} took more than is asked for")
     raise SystemExit(int(len(short) > 0))

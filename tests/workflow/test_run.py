@@ -425,6 +425,15 @@ def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     before = {path: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
     deleted.unlink()
     cut.write_bytes(before[cut][:100])
+    told = json.loads(msimaging("status", study, "--json").stdout)
+    stale = {
+        (entry["step"], entry["participant_id"], entry["session_id"]): entry["reason"]
+        for entry in told
+        if entry["state"] == "stale"
+    }
+    place = deleted.relative_to(study)
+    assert stale["preprocess_dwi", "sub-02", "ses-month06"] == f"{place} was deleted"
+    assert stale["connect_parcels", "sub-02", ""] == f"{cut.relative_to(study)} was altered"
     result = msimaging("run", study, "--cores", 2)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"made again: {deleted.relative_to(study)} was deleted" in result.stdout
@@ -433,6 +442,8 @@ def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     assert jobs["preprocess_dwi"] == jobs["connect_parcels"] == 1
     assert "preprocess_bold" not in jobs
     assert {path: path.read_bytes() for path in before} == before
+    ledger = read_rows(study / DERIVATIVES / "cohort" / "ledger.tsv")
+    assert {row["state"] for row in ledger} == {"done", "absent", "unpaired"}
     assert msimaging("run", study, "--cores", 2).returncode == 0
     assert jobs_of_last_run(study) == Counter()
 
