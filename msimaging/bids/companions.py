@@ -20,6 +20,7 @@ from msimaging.bids.drawn_files import (
     drawn_dwi_pairs,
     drawn_dwi_scans,
 )
+from msimaging.bids.job_records import connected_files, files_written
 from msimaging.bids.layout import DERIVATIVES, TEMPLATES, output
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS, Plan
 from msimaging.bids.visits import MODALITIES, Modality, VisitPair
@@ -337,12 +338,6 @@ def companions(plan: Plan) -> Iterator[str]:
                 yield from files_written(one)
 
 
-def connected_files(visit: Mapping[str, Any]) -> list[str]:
-    """Return what the connectivity of a visit becomes, of an entry of `connected_visits`."""
-    names = ("denoised", "variances", "strengths", "networks", "matrices")
-    return [path for name in names for path in visit[name]]
-
-
 def siblings(plan: Plan) -> Iterator[tuple[str, str]]:
     """List what jobs read of other jobs without waiting for it.
 
@@ -375,13 +370,3 @@ def written_one_by_one(plan: Plan, modality: Modality, sub: str) -> list[dict[st
         *drawn_bold_scans(plan, sub),
         *drawn_bold_pairs(plan, sub),
     ]
-
-
-def files_written(part: Mapping[str, Any]) -> list[str]:
-    """Return the files of an entry that begin with ``out_`` in its names."""
-    found: list[str] = []
-    for name, files in part.items():
-        if name.startswith("out_"):
-            several = files.values() if isinstance(files, Mapping) else files
-            found += [files] if isinstance(files, str) else several
-    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from msimaging.bids.job_records import END, FAILURE
 from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
@@ -24,10 +25,6 @@ from msimaging.bids.visits import (
 )
 
 State = Literal["done", "stale", "failed", "pending", "excluded", "absent", "unpaired"]
-#: Begins the one line of a log that tells why a step failed.
-FAILURE = "FAILED because: "
-#: Begins the last line of the log of a job that came to its end.
-END = "done in "
 _SILENT = "the job ended without a word: killed, out of memory or out of time"
 COLUMNS = ("step", "participant_id", "session_id", "state", "reason")
 

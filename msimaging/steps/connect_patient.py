@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msimaging.bids.companions import connected_files
+from msimaging.bids.job_records import connected_files
 from msimaging.functional.connectivity import Estimator
 from msimaging.steps.connect_parcels import connect_parcels
 from msimaging.steps.equalise_visits import equalise_patient

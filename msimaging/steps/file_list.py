@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from msimaging.bids.companions import files_written
+from msimaging.bids.job_records import files_written
 from msimaging.provenance import file_digest
 from msimaging.steps.records import describe
 from msimaging.tables import write_table

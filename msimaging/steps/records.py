@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from msimaging.bids.derivatives import is_derivative, link_of
+from msimaging.bids.job_records import END, FAILURE
 from msimaging.bids.layout import DERIVATIVES
-from msimaging.bids.ledger import END, FAILURE
 from msimaging.errors import Finding, MsimagingError
 from msimaging.provenance import file_digest, version
 from msimaging.tables import sidecar_of, write_json

@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from msimaging.bids.companions import companions
+from msimaging.bids.job_records import END
 from msimaging.bids.jobs import Job, jobs_of
-from msimaging.bids.ledger import END
 from msimaging.bids.plan import Plan
 from msimaging.bids.resources import corrections_on, expected, work_on
 from msimaging.bids.visits import Modality

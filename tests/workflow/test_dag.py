@@ -324,6 +324,7 @@ def imported_by() -> dict[str, set[str]]:
         ("functional/connectivity.py", {"fit_tensor", "preprocess_dwi", "build_space"}),
         ("statistics/sign_flip.py", {"fit_tensor", "connect_parcels", "change_diffusion"}),
         ("volumes.py", set()),
+        ("bids/plan.py", {"preprocess_dwi", "measure_patient", "connect_patient", "fit_model"}),
     ],
 )
 def test_editing_a_module_changes_the_steps_that_import_it_and_no_other(

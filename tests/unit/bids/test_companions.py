@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from msimaging.bids.companions import companions, files_written, stand_in
+from msimaging.bids.companions import companions, stand_in
 from msimaging.bids.drawn_files import drawn_dwi_pairs
+from msimaging.bids.job_records import files_written
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from msimaging.bids.job_records import FAILURE
 from msimaging.bids.jobs import STEPS
 from msimaging.bids.layout import output
-from msimaging.bids.ledger import FAILURE, failure_in, read_ledger
+from msimaging.bids.ledger import failure_in, read_ledger
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
