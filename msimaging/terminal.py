@@ -126,7 +126,7 @@ def summary_lines(study: Path, entries: list[Entry], returncode: int) -> Iterato
     yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     if returncode:
         yield f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}"
-    else:
+    elif (study / output("report")).exists():
         yield f"report: {study / output('report')}"
 
 

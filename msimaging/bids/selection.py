@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -268,7 +269,11 @@ class Selection:
 
     def _below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""
-        return str(PurePosixPath(self.settings["bids_dir"]) / str(name))
+        return posixpath.join(self._dataset, str(name))
+
+    @cached_property
+    def _dataset(self) -> str:
+        return str(PurePosixPath(self.settings["bids_dir"]))
 
     def raw_of_pair(self, modality: Modality, sub: str, name: str) -> list[dict[str, Any]]:
         """Return the files of both scans of a pair, baseline first, and what preprocessed them."""
