@@ -88,7 +88,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
             mb=480, mb_per_voxels=100, seconds=12, seconds_per_scan=3, seconds_per_voxels=10
         ),
         "join_space": Cost(mb=400, mb_per_voxels=100, seconds=20),
-        "warp_visit": Cost(mb=400, mb_per_voxels=150, seconds=15, seconds_per_voxels=20),
+        "warp_visit": Cost(mb=330, mb_per_voxels=250, seconds=4, seconds_per_voxels=5),
         "split_tissue": Cost(mb=860, seconds=5),
         "change_lesions": Cost(mb=550, seconds=4),
         "measure_diffusion": Cost(

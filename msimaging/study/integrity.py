@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from msimaging.bids.companions import siblings, stand_in
@@ -275,7 +275,10 @@ def _place(study: Path, folder: Path, path: str) -> Path:
 
 @cache
 def _outputs() -> re.Pattern[str]:
-    patterns = (re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(text)) for text in TEMPLATES.values())
+    # a folder is no file, and no figure is drawn as JSON: that is its sidecar
+    files = (re.escape(text) for text in TEMPLATES.values() if PurePosixPath(text).suffix)
+    figures = (text.replace(r"\{ext\}", "(?!json$)[^/]+") for text in files)
+    patterns = (re.sub(r"\\\{\w+\\\}", "[^/]+", text) for text in figures)
     return re.compile(f"{re.escape(DERIVATIVES)}/(?:{'|'.join(patterns)})")
 
 

@@ -133,6 +133,18 @@ def test_the_ledger_of_a_failed_run_was_not_left_by_a_killed_one(study: Study) -
     assert study.damage() == {}
 
 
+def test_sidecars_of_figures_and_pictures_are_no_results_of_their_own(study: Study) -> None:
+    figure = output("forest_figure", param="fa", atlas="whitematter", ext="tsv")
+    pictures = output("patient_pictures", sub=SUB, modality="dwi")
+    for path in (figure, pictures):
+        study.made(path)
+        study.write(path.replace(".tsv", ".json"))
+    for known, path in siblings(study.plan):
+        if known == pictures:
+            study.write(path)
+    assert study.damage() == {}
+
+
 def test_a_result_without_a_record_was_left_by_a_killed_run(study: Study) -> None:
     path = output("lesion_change", sub=SUB, pair="aToB")
     study.write(path)
