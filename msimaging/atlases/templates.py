@@ -72,6 +72,23 @@ def load_template(*, resolution: int) -> Template:
     )
 
 
+def load_t1w_template(*, resolution: int) -> NDArray[np.float32]:
+    """Load the template's T1-weighted image, on the grid of `load_template`.
+
+    Parameters
+    ----------
+    resolution : int
+        Voxel size in whole mm.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray
+        The brain between 0 and 1, 0 outside.
+    """
+    image = nilearn_datasets().load_mni152_template(resolution=resolution)
+    return np.asarray(image.dataobj, dtype=np.float32)
+
+
 def template_grid(*, resolution: int) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
     """Return shape and affine of the template at a voxel size, without loading its images.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from msimaging.bids.anatomical import why_directly
 from msimaging.bids.job_records import END, FAILURE
 from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.layout import output
@@ -116,7 +117,7 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
 
 
 def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
-    """Tell of each raw scan whether it was corrected, by the job that does it."""
+    """Tell of each scan whether it was corrected and how aligned, by the job that does it."""
     diffusion, functional = (plan.settings[name] for name in ("diffusion", "functional"))
     steps: dict[str, tuple[tuple[str, Any, Callable[[str], str]], ...]] = {
         "preprocess_dwi": (
@@ -128,6 +129,14 @@ def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
                 "correct_bold_distortion",
                 functional["distortion"],
                 partial(plan.why_distorted, "bold"),
+            ),
+        ),
+        "build_bold_space": (
+            # where no patient has a T1w, none is missing
+            (
+                "register_over_t1w",
+                functional["anatomical"] if any(v.anat for v in plan.visits.rows) else "none",
+                partial(why_directly, plan),
             ),
         ),
     }

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from msimaging.bids.anatomical import unknown_anatomicals
 from msimaging.bids.derivatives import in_template_space, mixed_stages
 from msimaging.bids.fieldmaps import why_moving, why_uncorrected
 from msimaging.bids.incomparable import read_incomparable
@@ -113,6 +114,8 @@ class Selection:
             for modality in MODALITIES
             for _, finding in mixed_stages(usable, plan.scans, modality)
         ]
+        if settings["functional"]["anatomical"] != "none":
+            unknown += unknown_anatomicals(usable, plan.scans, table=study / "visits.tsv")
         unknown += refused_models(usable, plan.scans, settings["diffusion"])
         if unknown:
             raise ConfigError(unknown)
@@ -169,6 +172,10 @@ class Selection:
     def sessions(self, modality: Modality, sub: str) -> list[str]:
         """Return the sessions in which a patient has a modality, in the order of time."""
         return [visit.session_id for visit in self._by_modality[modality].get(sub, ())]
+
+    def visits_of(self, modality: Modality, sub: str) -> tuple[Visit, ...]:
+        """Return the visits at which a patient has a modality, in the order of time."""
+        return self._by_modality[modality].get(sub, ())
 
     def patients_with(self, modality: Modality) -> list[str]:
         """Return every patient who has a modality."""

@@ -142,6 +142,7 @@ def equalise_visits(
     min_minutes: float = 4.0,
     min_volumes: int = 100,
     n_regressors: Mapping[str, int] | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> ComparableVisits:
     """Give all visits of a patient the same number of volumes and the same parcels.
 
@@ -168,6 +169,8 @@ def equalise_visits(
     n_regressors : mapping of str to int, optional
         Degrees of freedom that cleaning takes from each visit; visits of which hardly any would
         be left, alone or once they are as short as the others, are excluded too.
+    places : mapping of str to str, optional
+        What messages call each visit, such as its file.
 
     Returns
     -------
@@ -182,21 +185,22 @@ def equalise_visits(
     _check_visits(sample_masks, coverages, t_r, labels, matching)
     excluded = {}
     costs = n_regressors or dict.fromkeys(sample_masks, 0)
+    called = {visit: (places or {}).get(visit, visit) for visit in sample_masks}
     for visit, mask in sample_masks.items():
         finding = too_little_data(
             len(mask),
             t_r=t_r[visit],
-            where=visit,
+            where=called[visit],
             min_minutes=min_minutes,
             min_volumes=min_volumes,
-        ) or _too_costly(len(mask), costs[visit], visit)
+        ) or _too_costly(len(mask), costs[visit], called[visit])
         if finding is not None:
             excluded[visit] = finding
     used = {visit: mask for visit, mask in sample_masks.items() if visit not in excluded}
     shortest = min((len(mask) for mask in used.values()), default=0)
     # the shortest visit itself passes again, so that this leaves the others as long as they are
     for visit in list(used):
-        finding = _too_costly(shortest, costs[visit], visit)
+        finding = _too_costly(shortest, costs[visit], called[visit])
         if finding is not None:
             excluded[visit] = finding
             del used[visit]

@@ -205,6 +205,16 @@ SENTENCES = {
         "BOLD images took the same way: midpoint of the visits, template, one resampling.",
         "reuter2012",
     ),
+    "register_over_t1w": _sentence(
+        3,
+        "registration over the T1-weighted image",
+        "The way of BOLD images to the template led over one T1-weighted image of the patient, the "
+        "same for all visits: their mean was registered to the boundary of its white matter with "
+        "six parameters, and it to the template by an affine and a symmetric diffeomorphic "
+        "transform.",
+        "greve2009",
+        "avants2008",
+    ),
     "adopt_bold_space": _sentence(
         3,
         "runs already in template space",

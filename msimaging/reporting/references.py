@@ -38,6 +38,9 @@ REFERENCES = {
     "garyfallidis2014": "Garyfallidis E et al. Dipy, a library for the analysis of diffusion MRI "
     "data. Front Neuroinform 2014;8:8. "
     "doi:10.3389/fninf.2014.00008.",
+    "greve2009": "Greve DN, Fischl B. Accurate and robust brain image alignment using "
+    "boundary-based registration. NeuroImage 2009;48:63-72. "
+    "doi:10.1016/j.neuroimage.2009.06.060.",
     "henriques2017": "Neto Henriques R et al. [Re] Optimization of a free water elimination "
     "two-compartment model for diffusion tensor imaging. ReScience 2017;3(1):2. "
     "doi:10.5281/zenodo.495237.",

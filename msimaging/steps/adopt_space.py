@@ -57,7 +57,7 @@ def adopt_space(
     write_transform(out_to_template, nowhere)
     text = "Identity: the pipeline that preprocessed the runs has brought them to the template."
     for path in (out_midpoint, out_from_template, out_to_template):
-        describe(path, text, sources=images)
+        describe(path, text, sources=images, RegistrationOver="none: done by the pipeline before")
     describe(
         out_template,
         "Mean of all visits.",

@@ -18,11 +18,16 @@ from msimaging.spatial.midpoint import (
     midpoint_space,
     midpoint_template,
 )
-from msimaging.spatial.registration import register_rigid, register_template
+from msimaging.spatial.registration import (
+    TemplateRegistration,
+    register_rigid,
+    register_template,
+)
 from msimaging.spatial.templates import t2_like_template
+from msimaging.steps.anatomical import register_over_anatomical
 from msimaging.steps.carrying import carried_labels
 from msimaging.steps.records import describe
-from msimaging.volumes import read_labels, read_volume, write_volume
+from msimaging.volumes import Volume, read_labels, read_volume, write_volume
 from msimaging.xfms import write_midpoint, write_transform
 
 Contrast = Literal["white matter", "bright fluid"]
@@ -59,6 +64,8 @@ def build_space(
     out_template: str,
     out_from_template: str,
     out_to_template: str,
+    anatomical: Sequence[str] = (),
+    anatomical_session: str = "",
 ) -> None:
     """Find the space halfway between all visits and register it to the template brain.
 
@@ -82,6 +89,10 @@ def build_space(
         Mean of all visits in the midpoint space.
     out_from_template, out_to_template : str
         Transforms that map points of the template to the patient's midpoint space, and back.
+    anatomical : sequence of str
+        The patient's T1-weighted image, over which the way to the template then goes, or none.
+    anatomical_session : str
+        Its visit, one of ``sessions``.
     """
     paths = list(zip(images, masks, sessions, lesions or [""] * len(images), strict=True))
     # summed in an order of their content, visits give the same bits whichever came first
@@ -98,18 +109,29 @@ def build_space(
         for visit, matrix in zip(visits, space.midpoint_to_visit, strict=True)
     ]
     brain = np.mean(shares, axis=0) >= _MAJORITY
-    template = load_template(resolution=working_resolution)
-    registration = register_template(
-        mean,
-        space.affine,
-        _CONTRASTS[contrast](template),
-        template.affine,
-        subject_mask=brain,
-        lesion_mask=_union(paths, poses, space),
-        template_mask=template.mask,
-        working_mm=working_resolution,
-        seed=seed,
-    )
+    midpoint = Volume(data=mean, affine=space.affine)
+    lesion_mask = _union(paths, poses, space)
+    if anatomical:
+        over = register_over_anatomical(
+            midpoint,
+            brain,
+            anatomical[0],
+            scanned=poses[anatomical_session],
+            lesions=lesion_mask,
+            working_resolution=working_resolution,
+            seed=seed,
+        )
+        registration, told = over.registration, over.told()
+    else:
+        registration = _register_directly(
+            midpoint,
+            brain,
+            contrast,
+            lesions=lesion_mask,
+            working_resolution=working_resolution,
+            seed=seed,
+        )
+        told = {"RegistrationOver": "none: directly to the template"}
     _LOGGER.info(
         "local correlation with the template: %.3f before, %.3f affine, %.3f after",
         registration.similarity_before,
@@ -120,7 +142,7 @@ def build_space(
     write_volume(out_template, mean, space.affine)
     write_transform(out_from_template, registration.template_to_subject)
     write_transform(out_to_template, registration.subject_to_template)
-    sources = [*images, *masks, *lesions]
+    sources = [*images, *masks, *lesions, *anatomical]
     reference = "Halfway space of all visits of this patient (log-Euclidean mean of rigid poses)."
     describe(
         out_midpoint,
@@ -146,7 +168,31 @@ def build_space(
             LocalCorrelationBefore=registration.similarity_before,
             LocalCorrelationAfter=registration.similarity_after,
             WorkingResolution=registration.working_mm,
+            **told,
         )
+
+
+def _register_directly(
+    mean: Volume,
+    brain: NDArray[np.bool_],
+    contrast: Contrast,
+    *,
+    lesions: NDArray[np.bool_] | None,
+    working_resolution: int,
+    seed: int,
+) -> TemplateRegistration:
+    template = load_template(resolution=working_resolution)
+    return register_template(
+        mean.data,
+        mean.affine,
+        _CONTRASTS[contrast](template),
+        template.affine,
+        subject_mask=brain,
+        lesion_mask=lesions,
+        template_mask=template.mask,
+        working_mm=working_resolution,
+        seed=seed,
+    )
 
 
 def join_space(

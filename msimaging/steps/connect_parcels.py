@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -191,7 +191,7 @@ def _cleaned_run(
         # a run that is left out anyway may be too short to clean: its place is n/a
         if not excluded:
             raise
-        report(error.findings)
+        report(replace(each, where=parts.sources[0]) for each in error.findings)
     record = {
         "Strategy": strategy.name,
         "StrategyDescription": strategy.description,

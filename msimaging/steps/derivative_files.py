@@ -94,13 +94,25 @@ def read_bold_confounds(path: str, n_volumes: int) -> pd.DataFrame:
     Raises
     ------
     InputError
-        As `read_given_confounds`, or when motion parameters are missing.
+        As `read_given_confounds`, or when motion parameters are missing, as columns or at some
+        volume.
     """
     table = read_given_confounds(path, n_volumes)
     missing = [name for name in MOTION if name not in table]
     if missing:
         rule = "the confounds of a run must hold its head motion"
         raise InputError([_fault(path, rule, f"no column {', '.join(missing)}")])
+    motion = table[list(MOTION)].apply(pd.to_numeric, errors="coerce")
+    unknown = ~np.isfinite(motion.to_numpy(dtype=np.float64))
+    if unknown.any():
+        rule = "the head motion of a run must be a number at every volume"
+        places = [
+            f"{name} at volume {np.argmax(unknown[:, column])}"
+            for column, name in enumerate(MOTION)
+            if unknown[:, column].any()
+        ]
+        found = f"{np.count_nonzero(unknown)} missing values: {', '.join(places)}"
+        raise InputError([_fault(path, rule, found)])
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,7 @@ def equalise_patient(
                 min_minutes=min_minutes,
                 min_volumes=min_volumes,
                 n_regressors={session: run.n_regressors for session, run in runs.items()},
+                places=dict(zip(sessions, confounds, strict=True)),
             )
             first_atlas = atlas == atlases[0]
             dropped += _rows(result, refused, name, atlas, with_runs=first_atlas)
@@ -162,7 +163,7 @@ def _runs(
                     sample_mask=chosen.sample_mask,
                 )
         except InputError as error:
-            refused[session] = error.findings[0]
+            refused[session] = replace(error.findings[0], where=path)
             continue
         runs[session] = _Run(
             sample_mask=chosen.sample_mask,

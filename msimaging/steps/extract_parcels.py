@@ -20,7 +20,7 @@ from msimaging.steps.carrying import carry_labels, visit_to_template
 from msimaging.steps.derivative_files import component_facts, read_bold_confounds
 from msimaging.steps.parcel_tables import write_time_series
 from msimaging.steps.records import describe, report
-from msimaging.tables import read_json, read_table, write_table
+from msimaging.tables import read_json, read_table, sidecar_of, write_table
 from msimaging.volumes import Volume, read_labels, read_volume
 
 
@@ -94,6 +94,7 @@ def extract_parcels(
         sources=[*sources, *lesions],
         SamplingFrequency=1 / repetition_time,
         Lesions=about_lesions,
+        RegistrationOver=read_json(sidecar_of(to_template)).get("RegistrationOver"),
         **confounds.metadata,
     )
     for name, out_table, out_cover in zip(atlases, out_series, out_coverage, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def map_seeds(
         # a run that is left out anyway may be too short to clean: its maps are n/a
         if not excluded:
             raise
-        report(error.findings)
+        report(replace(each, where=parts.sources[0]) for each in error.findings)
         z = np.full((len(seeds), voxels.shape[1]), np.nan)
     del voxels
     shape, affine = template_grid(resolution=resolution)

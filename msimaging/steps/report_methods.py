@@ -59,6 +59,7 @@ def _switched_off(diffusion: Mapping[str, Any], functional: Mapping[str, Any]) -
         "correct_distortion": diffusion["distortion"] != "none",
         "correct_bias": diffusion["bias"],
         "correct_bold_distortion": functional["distortion"] != "none",
+        "register_over_t1w": functional["anatomical"] != "none",
         **{model.rule: diffusion[name] for name, model in FURTHER_MODELS.items()},
     }
     return {step for step, wanted in switches.items() if not wanted}
@@ -88,6 +89,7 @@ _WAYS_IN = frozenset(
         "import_bold",
         "map_seeds",
         "adopt_bold_space",
+        "register_over_t1w",
         "join_dwi_space",
         "warp_dwi_visit",
         "split_tissue",
@@ -151,6 +153,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "map_seeds": {"seeds": ", ".join(seed["name"] for seed in functional["seeds"])},
         "build_dwi_space": resolution,
         "build_bold_space": resolution,
+        "register_over_t1w": {},
         "adopt_bold_space": {},
         "join_dwi_space": {},
         "warp_dwi_visit": {},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from msimaging.atlases.library import template_faults
+from msimaging.bids.anatomical import unknown_anatomicals
 from msimaging.bids.derivatives import mixed_stages, unlike_stages
 from msimaging.bids.ratings import Rating, ScanKey, read_ratings
 from msimaging.bids.rows import write_rows
@@ -162,6 +163,8 @@ def check_study(study: Path) -> StudyReport:
     root = Path(study, settings["bids_dir"])
     if visits.rows:
         faults += without_data(study, root, visits, settings)
+        if settings["functional"]["anatomical"] != "none":
+            faults += unknown_anatomicals(visits, scans, table=study / "visits.tsv")
     clinical = clinical_findings(study, root, visits, settings)
     faults += [finding for finding in clinical if finding.severity == "error"]
     reports = _check_scans(study, root, visits, scans)

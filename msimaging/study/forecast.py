@@ -25,7 +25,7 @@ _RECORD = re.compile(
 #: Steps that share one line of the table of costs.
 _SHARED = {"build_dwi_space": "build_space", "build_bold_space": "build_space"}
 _SHARED |= {"join_dwi_space": "join_space", "join_bold_space": "join_space"}
-_SHARED |= {"warp_dwi_visit": "warp_visit"}
+_SHARED |= {"warp_dwi_visit": "warp_visit", "adopt_bold_space": "adopt_space"}
 #: Edges of the template's field of view in mm.
 _TEMPLATE_MM3 = 182.0 * 218.0 * 182.0
 #: Compressed bytes for each voxel (and volume) of a simulated trial's files.

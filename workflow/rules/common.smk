@@ -4,6 +4,7 @@ from functools import cache
 from inspect import signature
 from pathlib import Path
 
+from msimaging.bids.anatomical import anatomical_of
 from msimaging.bids.companions import (
     bold_changes,
     bold_series_files,
@@ -282,6 +283,20 @@ def lesions_of_founders(modality):
         return PLAN.lesion_masks(modality, sub, PLAN.founders(modality, sub))
 
     return files
+
+
+@with_signature
+def anatomical_of_patient(wildcards):
+    """Input function: the T1-weighted image that runs are registered over, none without one."""
+    found = anatomical_of(PLAN, wildcards.sub)
+    return found[0] if found else []
+
+
+@with_signature
+def anatomical_session(wildcards):
+    """Params function: the visit of that image, empty without one."""
+    found = anatomical_of(PLAN, wildcards.sub)
+    return found[1] if found else ""
 
 
 def lesions_of_patient(modality):

@@ -50,6 +50,7 @@ rule build_bold_space:
     input:
         runs=of_founders("bold", "bold", task=TASK),
         lesions=lesions_of_founders("bold"),
+        anatomical=anatomical_of_patient,
     output:
         from_template=output("bold_from_template", task=TASK),
     log:
@@ -69,6 +70,7 @@ rule build_bold_space:
         masks=of_founders("bold", "bold_mask", task=TASK),
         sessions=founders("bold"),
         contrast="bright fluid",
+        anatomical_session=anatomical_session,
         working_resolution=SETTINGS["spatial"]["working_resolution"],
         seed=SETTINGS["seed"],
     script:

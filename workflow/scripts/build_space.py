@@ -12,6 +12,8 @@ with job_log(snakemake.log[0]):
         contrast=snakemake.params.contrast,
         working_resolution=snakemake.params.working_resolution,
         seed=snakemake.params.seed,
+        anatomical=[snakemake.input.anatomical] if snakemake.input.get("anatomical") else [],
+        anatomical_session=snakemake.params.get("anatomical_session", ""),
         out_midpoint=snakemake.params.beside["midpoint"],
         out_template=snakemake.params.beside["template"],
         out_from_template=snakemake.output.from_template,

@@ -8,7 +8,7 @@ from msimaging.bids.jobs import STEPS
 from msimaging.bids.layout import output
 from msimaging.bids.ledger import failure_in, read_ledger
 from msimaging.bids.plan import Plan
-from msimaging.bids.rows import write_rows
+from msimaging.bids.rows import read_rows, write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
 from msimaging.bids.visits import EXCLUSION_COLUMNS, VISIT_COLUMNS
 from msimaging.settings import validated
@@ -152,3 +152,19 @@ def test_motion_that_stays_is_told_with_its_reason(
     else:
         assert told["sub-1", "ses-a"][0] == state
         assert ("opposite phase encoding" in told["sub-1", "ses-a"][1]) is (state == "absent")
+
+
+def test_runs_without_a_t1w_are_told_where_others_have_one(study: Path) -> None:
+    def told() -> dict[str, str]:
+        plan = Plan.of_study(study, validated({"bids_dir": "raw"}))
+        entries = read_ledger(study, plan)
+        return {e.participant_id: e.state for e in entries if e.step == "register_over_t1w"}
+
+    assert told() == {}
+    visits, scans = read_rows(study / "visits.tsv"), read_rows(study / "scans.tsv")
+    visits[0]["anat"] = "first_T1w.nii.gz"
+    visits[2]["exclude"] = ""
+    scans.append({"path": "first_T1w.nii.gz", "modality": "T1w"})
+    write_rows(study / "visits.tsv", VISIT_COLUMNS, visits)
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
+    assert told() == {"sub-1": "pending", "sub-2": "absent"}

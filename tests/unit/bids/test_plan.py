@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from msimaging.bids.anatomical import anatomical_of
 from msimaging.bids.plan import Plan
 from msimaging.bids.rows import read_rows, write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
@@ -62,6 +63,35 @@ def test_a_refused_scan_is_out_and_its_visit_stays(study: Path) -> None:
     assert plan(study).sessions("bold", "sub-1") == ["ses-m1", "ses-m7"]
     assert plan(study).pairs("dwi") == ()
     assert not any("forest" in path for path in plan(study).figures())
+
+
+def with_anatomicals(study: Path, **cells: str) -> None:
+    """Name T1-weighted images of sub-1 at its visits; index has found those of sub-1."""
+    visits, scans = read_rows(study / "visits.tsv"), read_rows(study / "scans.tsv")
+    for visit in visits:
+        if visit["participant_id"] == "sub-1":
+            visit["anat"] = cells.get(visit["session_id"].removeprefix("ses-"), "")
+    scans += [{"path": f"sub-1_ses-{name}_T1w.nii.gz", "modality": "T1w"} for name in ("m1", "m7")]
+    write_rows(study / "visits.tsv", VISIT_COLUMNS, visits)
+    write_rows(study / "scans.tsv", SCAN_COLUMNS, scans)
+
+
+def test_one_anatomical_image_serves_all_visits_of_a_patient(study: Path) -> None:
+    first, second = (f"sub-1_ses-{name}_T1w.nii.gz" for name in ("m1", "m7"))
+    with_anatomicals(study, m1=first, m7=second)
+    assert anatomical_of(plan(study), "sub-1") == (f"raw/{first}", "ses-m1")
+    assert anatomical_of(plan(study), "sub-2") is None
+    assert anatomical_of(plan(study, functional={"anatomical": "none"}), "sub-1") is None
+    with_anatomicals(study, m1=f"{first} | {second}", m7=second)
+    assert anatomical_of(plan(study), "sub-1") == (f"raw/{second}", "ses-m7")
+
+
+def test_an_anatomical_image_that_was_not_indexed_is_told_with_its_line(study: Path) -> None:
+    with_anatomicals(study, m7="sub-1_nowhere_T1w.nii.gz")
+    with pytest.raises(ConfigError, match="line 3: a cell of column anat must name") as caught:
+        plan(study)
+    assert "sub-1_nowhere_T1w.nii.gz" in caught.value.findings[0].found
+    assert plan(study, functional={"anatomical": "none"}).sessions("bold", "sub-1")
 
 
 def test_a_tangent_space_needs_two_visits_and_the_setting(study: Path) -> None:

@@ -3,13 +3,20 @@ from pathlib import Path
 
 import pytest
 
+from msimaging.bids.jobs import STEPS
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
+from msimaging.bids.resources import COSTS
 from msimaging.bids.rows import write_rows
 from msimaging.bids.scans import SCAN_COLUMNS
 from msimaging.bids.visits import VISIT_COLUMNS
 from msimaging.settings import read_settings
-from msimaging.study.forecast import Forecast, forecast_study, predicted_against_measured
+from msimaging.study.forecast import (
+    _SHARED,
+    Forecast,
+    forecast_study,
+    predicted_against_measured,
+)
 
 SHAPE = (100, 100, 60, 40)
 
@@ -87,3 +94,8 @@ def test_larger_scans_take_more_of_everything(tmp_path: Path) -> None:
     assert large.files == small.files
     # the corrected series alone: 2 visits of 24 million samples
     assert small.gigabytes > 2 * 24e6 * 1.5 / 1e9
+
+
+def test_every_step_has_its_costs() -> None:
+    """A step without them would end every check of a study that has it."""
+    assert {_SHARED.get(step.rule, step.rule) for step in STEPS} <= set(COSTS)
