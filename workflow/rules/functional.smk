@@ -211,6 +211,7 @@ rule map_bold:
         code=code("map_bold"),
         mask=output("bold_mask", task=TASK),
         confounds=output("bold_confounds", task=TASK),
+        dropped=output("bold_dropped", task=TASK),
         volumes=output("bold_volumes", task=TASK),
         strategy=PLAN.strategies[0],
         own_strategies=SETTINGS["functional"]["own_strategies"],

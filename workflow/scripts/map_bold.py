@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         mask=snakemake.params.mask,
         confounds=snakemake.params.confounds,
         volumes=snakemake.params.volumes,
+        dropped=snakemake.params.dropped,
         session=snakemake.wildcards.ses,
         strategy=snakemake.params.strategy,
         own_strategies=snakemake.params.own_strategies,
