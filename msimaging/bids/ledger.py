@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,7 +83,7 @@ def read_ledger(
         entry for job in jobs_of(plan) for entry in _entries(study, job, outdated, running=running)
     ]
     told = [*left_out(study, plan), *too_little_data(study, plan)]
-    return [*told, *entries, *_corrections(entries, plan), *_without_models(plan)]
+    return [*told, *entries, *_corrections(study, entries, plan), *_without_models(plan)]
 
 
 def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
@@ -116,7 +117,11 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
                 )
 
 
-def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
+#: Beginning of what the sidecar of a transform says where it leads over no T1w.
+_DIRECTLY = "none: "
+
+
+def _corrections(study: Path, entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
     """Tell of each scan whether it was corrected and how aligned, by the job that does it."""
     diffusion, functional = (plan.settings[name] for name in ("diffusion", "functional"))
     steps: dict[str, tuple[tuple[str, Any, Callable[[str], str]], ...]] = {
@@ -136,7 +141,7 @@ def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
             (
                 "register_over_t1w",
                 functional["anatomical"] if any(v.anat for v in plan.visits.rows) else "none",
-                partial(why_directly, plan),
+                partial(_why_directly, study, plan),
             ),
         ),
     }
@@ -145,6 +150,17 @@ def _corrections(entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
             if setting not in {False, "none"}:
                 why, told = why_not(entry.participant_id), replace(entry, step=step)
                 yield replace(told, state="absent", reason=why) if why else told
+
+
+def _why_directly(study: Path, plan: Plan, sub: str) -> str:
+    """Tell why a patient's runs take no T1w: by the study's tables, or by the step that looked."""
+    why = why_directly(plan, sub)
+    task = plan.settings["functional"]["task"]
+    sidecar = (study / output("bold_to_template", sub=sub, task=task)).with_suffix(".json")
+    if why or not sidecar.exists():
+        return why
+    over = str(json.loads(sidecar.read_text(encoding="utf-8")).get("RegistrationOver", ""))
+    return over.removeprefix(_DIRECTLY) if over.startswith(_DIRECTLY) else ""
 
 
 def _without_models(plan: Plan) -> Iterator[Entry]:

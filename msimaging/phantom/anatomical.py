@@ -65,7 +65,10 @@ def simulate_t1w(
         bright += _scalp(tissue.brain.reshape(shape), voxel_size).ravel()
     coil = 1 - bias_percent / 100 * (places[:, 1] - FIELD_CENTRE[1]) / 100
     noise = np.random.default_rng(seed).normal(size=len(places)) * T1W_WHITE / snr
-    data = np.abs(bright * coil + noise).reshape(shape) if scalp else bright * coil
+    data = np.abs(bright * coil + noise)
+    if not scalp:
+        # as a brain extraction leaves it
+        data[~tissue.brain] = 0
     return Volume(data=data.reshape(shape).astype(np.float32), affine=affine)
 
 

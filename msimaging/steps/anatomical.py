@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from msimaging.grids import check_finite
 from msimaging.spatial.boundary import Boundary, register_boundary, white_boundary
 from msimaging.spatial.registration import TemplateRegistration, register_rigid, register_template
 from msimaging.spatial.resampling import grid_at, resample_image
-from msimaging.spatial.transforms import Matrix, compose, from_matrix
+from msimaging.spatial.transforms import Matrix, compose, from_matrix, voxel_sizes
 from msimaging.volumes import Volume, read_volume
 
 Mask = NDArray[np.bool_]
@@ -25,6 +26,14 @@ _VOXEL_MM = 2.0
 _TISSUE_RESOLUTION = 2
 #: Width by which the brain of the BOLD runs, which lose signal at the rim, is widened (mm).
 _WIDER_MM = 4.0
+#: An image without skull shows less than this, and nothing at all in most of its voxels.
+_BRAIN_LITRES, _EMPTY_SHARE = 2.2, 0.65
+#: Share of the brightest tissue below which a voxel shows air.
+_AIR = 0.05
+#: Outermost slices that are looked at: brain masks are smoothed and leave the last two of them.
+_OUTERMOST = 3
+#: So much brain on one of these is a brain cut off; brainstem and vertex have less (mm2).
+_CUT_MM2 = 3000.0
 #: Share of voxels that mutual information reads: it only has to lead near the boundary.
 _SAMPLING = 0.3
 #: Contrast at the boundary (per cent) below which the images are taken not to show one head.
@@ -109,9 +118,7 @@ def register_over_anatomical(
         sampling=_SAMPLING,
         seed=seed,
     )
-    sizes = mean.voxel_sizes
-    wide = ndimage.distance_transform_edt(~brain, sampling=sizes) <= _WIDER_MM
-    anatomical_brain = _carried(wide, mean, image, guess) & (image.data > 0)
+    anatomical_brain = _brain_of(image, mean, brain, guess)
     template = load_template(resolution=working_resolution)
     registration = register_template(
         image.data,
@@ -147,6 +154,55 @@ def register_over_anatomical(
     )
 
 
+def why_not_over(path: str, brains: Sequence[tuple[Mask, NDArray[np.float64]]]) -> str:
+    """Tell why runs are registered to the template directly in spite of a T1-weighted image.
+
+    The brain of an image with skull is that of the runs. Where these end within the brain, it would
+    be cut off there, and the way to the template goes wrong far from the cut.
+
+    Parameters
+    ----------
+    path : str
+        The image.
+    brains : sequence of (mask, affine)
+        Brain of each visit, (X, Y, Z) bool, on the grid of its run.
+
+    Returns
+    -------
+    str
+        Empty where it is used.
+    """
+    cut = max(_cut_off(mask, affine) for mask, affine in brains)
+    if cut <= _CUT_MM2 or not _has_skull(_read(path)):
+        return ""
+    return (
+        f"the T1w shows the skull, and the runs end within the brain ({cut / 100:.0f} cm2 of it on "
+        "their outermost slices); name a T1w whose skull was removed"
+    )
+
+
+def _cut_off(brain: Mask, affine: NDArray[np.float64]) -> float:
+    """Return the area in mm2 of a brain on the outer slice of its grid that holds most of it."""
+    sizes = voxel_sizes(affine)
+    areas = [
+        np.count_nonzero(np.take(brain, end, axis=axis)) * np.prod(np.delete(sizes, axis))
+        for axis in range(3)
+        for end in (*range(_OUTERMOST), *range(-_OUTERMOST, 0))
+    ]
+    return float(max(areas))
+
+
+def _has_skull(image: Volume) -> bool:
+    litres = np.count_nonzero(_shown(image)) * np.prod(image.voxel_sizes) / 1e6
+    return bool(litres >= _BRAIN_LITRES or np.mean(image.data == 0) < _EMPTY_SHARE)
+
+
+def _shown(image: Volume) -> Mask:
+    """Return what is brighter than the noise of air, and than the rim that resampling leaves."""
+    bright = image.data[image.data > 0]
+    return np.asarray(image.data > _AIR * np.percentile(bright, 99))
+
+
 def _read(path: str) -> Volume:
     image = read_volume(path, ndim=3)
     faults = check_finite(image, where=path)
@@ -176,6 +232,15 @@ def _coarse(image: Volume) -> Volume:
         interpolation="linear",
     )
     return Volume(data=data, affine=affine)
+
+
+def _brain_of(image: Volume, mean: Volume, brain: Mask, to_image: Matrix) -> Mask:
+    """Return the brain of the image: what it shows where it has no skull, else that of the runs."""
+    shown = _shown(image)
+    if not _has_skull(image):
+        return shown
+    wide = ndimage.distance_transform_edt(~brain, sampling=mean.voxel_sizes) <= _WIDER_MM
+    return shown & _carried(wide, mean, image, to_image)
 
 
 def _carried(mask: Mask, mean: Volume, image: Volume, to_image: Matrix) -> Mask:

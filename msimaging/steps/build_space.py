@@ -24,7 +24,7 @@ from msimaging.spatial.registration import (
     register_template,
 )
 from msimaging.spatial.templates import t2_like_template
-from msimaging.steps.anatomical import register_over_anatomical
+from msimaging.steps.anatomical import register_over_anatomical, why_not_over
 from msimaging.steps.carrying import carried_labels
 from msimaging.steps.records import describe
 from msimaging.volumes import Volume, read_labels, read_volume, write_volume
@@ -111,7 +111,9 @@ def build_space(
     brain = np.mean(shares, axis=0) >= _MAJORITY
     midpoint = Volume(data=mean, affine=space.affine)
     lesion_mask = _union(paths, poses, space)
-    if anatomical:
+    brains = [(np.asarray(visit.mask), visit.affine) for visit in visits]
+    why_not = why_not_over(anatomical[0], brains) if anatomical else "directly to the template"
+    if not why_not:
         over = register_over_anatomical(
             midpoint,
             brain,
@@ -131,7 +133,7 @@ def build_space(
             working_resolution=working_resolution,
             seed=seed,
         )
-        told = {"RegistrationOver": "none: directly to the template"}
+        told = {"RegistrationOver": f"none: {why_not}"}
     _LOGGER.info(
         "local correlation with the template: %.3f before, %.3f affine, %.3f after",
         registration.similarity_before,

@@ -79,7 +79,7 @@ def write_given(
         run.data,
         t_r=run.t_r,
         brain_mask=run.mask,
-        motion=np.random.default_rng(0).normal(size=(run.data.shape[3], 6)) * 1e-2,
+        motion=np.random.default_rng(0).normal(size=(run.data.shape[3], 6)) * 1e-3,
         n_non_steady=0,
     )
     table = found.table.assign(**(confounds or {}))
@@ -157,7 +157,8 @@ def study(
     write_raw(bids, "sub-oneVolume", run.data[..., :1], run)
     write_raw(bids, "sub-emptyBrain", np.zeros_like(run.data), run)
     write_given(root, "sub-emptyMask", run, mask=np.zeros_like(run.mask))
-    moved = np.where(np.arange(N_VOLUMES) % 10 == 0, 0.1, 2.0)
+    # nine of ten volumes: what is left is one stretch, as long as a stretch must be
+    moved = np.where(np.arange(N_VOLUMES) < N_VOLUMES // 10, 0.1, 2.0)
     write_given(root, "sub-moving", run, confounds={"framewise_displacement": moved})
     trans = np.full(N_VOLUMES, 0.1)
     trans[20] = np.nan

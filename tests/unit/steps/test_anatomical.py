@@ -20,6 +20,7 @@ from msimaging.phantom.head import (
     random_pose,
 )
 from msimaging.spatial.transforms import transform_points
+from msimaging.steps.anatomical import why_not_over
 from msimaging.steps.build_space import build_space
 from msimaging.steps.carrying import visit_to_template
 from msimaging.tables import read_json
@@ -99,3 +100,19 @@ def test_an_image_without_contrast_is_refused_by_its_name(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="must show a head") as caught:
         space(tmp_path, "flat", anatomical=(str(tmp_path / "T1w.nii.gz"),), resolution=6)
     assert caught.value.findings[0].where.endswith("T1w.nii.gz")
+
+
+def test_runs_that_end_within_the_brain_need_a_t1w_without_skull(tmp_path: Path) -> None:
+    whole, cut = np.zeros((20, 20, 20), dtype=bool), np.zeros((20, 20, 20), dtype=bool)
+    whole[3:17, 3:17, 3:17], cut[3:17, 3:17, 3:18] = True, True
+    affine = np.diag([8.0, 8.0, 8.0, 1.0])
+    for name, scalp in (("head", True), ("brain", False)):
+        t1w = simulate_t1w(voxel_size=6.0, scalp=scalp)
+        write_volume(tmp_path / f"{name}.nii.gz", t1w.data, t1w.affine)
+    head, brain = (str(tmp_path / f"{name}.nii.gz") for name in ("head", "brain"))
+    assert why_not_over(head, [(whole, affine)]) == ""
+    assert why_not_over(brain, [(whole, affine), (cut, affine)]) == ""
+    told = why_not_over(head, [(whole, affine), (cut, affine)])
+    # 14 x 14 voxels of 8 mm
+    assert "the runs end within the brain (125 cm2 of it" in told
+    assert "whose skull was removed" in told
