@@ -217,8 +217,10 @@ class ReportContent:
     title: str
     banner: str = ""
     version: str = ""
-    patients: Iterable[PatientContent]
-    patient_table: pd.DataFrame
+    patients: Iterable[PatientContent] = ()
+    patient_table: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["participant_id"])
+    )
     cohort: tuple[SectionContent, ...] = ()
     quality: tuple[SectionContent, ...] = ()
     scans: tuple[ScanContent, ...] = ()

@@ -70,6 +70,7 @@ def fit_nbs(settings: ModelSettings, data: TrialData) -> ModelResult:
         missing_note(result, edges.reasons, what=what)
         if not len(edges.matrices):
             result.rows.append(_without_edges(settings, edges, what))
+            result.patients += _patients(settings, edges, what)
             continue
         for threshold in settings.threshold or THRESHOLDS:
             found, sizes = (
@@ -171,6 +172,7 @@ def fit_tfnbs(settings: ModelSettings, data: TrialData) -> ModelResult:
         missing_note(result, edges.reasons, what=what)
         if not len(edges.matrices):
             result.rows.append(_without_edges(settings, edges, what))
+            result.patients += _patients(settings, edges, what)
             continue
         found = threshold_free_networks(
             edges.matrices, alternative=settings.alternative,
@@ -267,9 +269,8 @@ def _on_labels(change: EdgeChange, labels: Sequence[str]) -> NDArray[np.float64]
 
 
 def _without_edges(settings: ModelSettings, edges: _Edges, what: str) -> dict[str, Any]:
-    return not_tested(
-        settings, "", what=what, n=0, n_excluded=len(edges.reasons), reason="no patient has both"
-    )
+    reason = f"no patient left: {', '.join(sorted(set(edges.reasons)))}"
+    return not_tested(settings, "", what=what, n=0, n_excluded=len(edges.reasons), reason=reason)
 
 
 def _tell_flips(result: ModelResult, n_not_tested: int, edges: _Edges, what: str) -> None:

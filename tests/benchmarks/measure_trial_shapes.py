@@ -28,7 +28,12 @@ COHORT = Path("derivatives") / "msimaging" / "cohort"
 COARSE: dict[str, dict[str, Any]] = {
     "spatial": {"working_resolution": 8, "map_resolution": 8},
     "diffusion": {"bootstrap_samples": 50, "motion": True},
-    "functional": {"min_minutes": 1, "min_volumes": 20, "strategies": ["simple", "acompcor"]},
+    "functional": {
+        "min_minutes": 1,
+        "min_volumes": 20,
+        "min_coverage": 0.2,
+        "strategies": ["simple", "acompcor"],
+    },
     "figures": {"formats": ["png"]},
 }
 MSFC = {
@@ -72,7 +77,7 @@ def prepare(shape: str, root: Path, months: list[int]) -> None:
         n_b0=2,
         n_directions=12,
         bold_voxel_size=8.0,
-        n_volumes=40,
+        n_volumes=80,
         motion_degrees=0.2,
         motion_mm=0.2,
     )

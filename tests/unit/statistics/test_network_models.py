@@ -98,7 +98,10 @@ def test_patients_and_edges_that_are_missing_are_told() -> None:
     assert "1 of 15 edges are not tested" in told
     assert [p["participant_id"] for p in result.patients if not p["used"]] == ["sub-02", "sub-07"]
     nobody = fitted(trial([thin], 8), threshold=[4.0])
-    assert nobody.rows[0]["flags"].startswith("not-tested: no patient has both")
+    assert nobody.rows[0]["flags"].startswith(
+        "not-tested: no patient left: fewer than half of the edges, no scan at baseline"
+    )
+    assert len(nobody.patients) == 8
 
 
 @pytest.mark.parametrize("kind", ["nbs", "tfnbs"])

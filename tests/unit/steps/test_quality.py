@@ -79,7 +79,7 @@ def test_every_dot_leads_to_a_page_that_is_there(quality: pd.DataFrame) -> None:
         quality=strip_sections(quality, blind=False, seed=1),
         scans=scan_contents(scans(), quality, blind=False, seed=1),
     )
-    pages = report_pages(content)
+    pages = dict(report_pages(content))
     for patient in PATIENTS:
         for session in SESSIONS:
             name = f"scan-{patient}-{session}-bold.html"
@@ -98,7 +98,7 @@ def test_blind_pages_name_no_patient_no_visit_and_no_result(quality: pd.DataFram
         quality=strip_sections(quality, blind=True, seed=1),
         scans=scan_contents(scans(), quality, blind=True, seed=1),
     )
-    pages = report_pages(content)
+    pages = dict(report_pages(content))
     text = "".join(pages.values()) + "".join(pages)
     for told in (*PATIENTS, *SESSIONS, "verum", "secret", "ledger.html"):
         assert told not in text
