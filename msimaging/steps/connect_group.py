@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from msimaging.errors import Finding
 from msimaging.functional.connectivity import Estimator
+from msimaging.functional.signals import usable_parcels
 from msimaging.functional.tangent import (
     TangentConnectomes,
     tangent_connectivity,
@@ -20,6 +22,8 @@ from msimaging.tables import read_json, sidecar_of
 
 #: A reference needs at least this many visits, or patients where each patient's own are left out.
 _SMALLEST_GROUP = 2
+_FEWEST_PARCELS = 2
+_NOTHING_SHARED = "no two parcels are covered by all runs of the group"
 #: Whose visits make the reference.
 Reference = Literal["group", "other patients"]
 
@@ -35,7 +39,8 @@ def connect_group(
 ) -> None:
     """Express every visit's covariance as a displacement from the group's mean.
 
-    Visits that are left out of statistics get n/a and do not move the mean.
+    Visits that are left out of statistics get n/a and do not move the mean; all get n/a where no
+    two parcels are covered by all of them.
 
     Parameters
     ----------
@@ -61,7 +66,10 @@ def connect_group(
         matrices = np.full((n_visits, *[len(signals[0][1])] * 2), np.nan)
         shrinkage: dict[int, float] = {}
         owners = [patients[index] for index in used]
-        if len(used if reference == "group" else set(owners)) >= _SMALLEST_GROUP:
+        enough = len(used if reference == "group" else set(owners)) >= _SMALLEST_GROUP
+        if enough and not _share_parcels([signals[i][0] for i in used], where=paths[0]):
+            reasons = [reason or _NOTHING_SHARED for reason in reasons]
+        elif enough:
             group = _tangent([signals[i][0] for i in used], owners, estimator, reference)
             report(group.findings)
             matrices[used] = group.matrices
@@ -84,6 +92,23 @@ def connect_group(
                 ReferenceVisits=n_others[index],
                 Excluded=reasons[index] or None,
             )
+
+
+def _share_parcels(time_series: Sequence[NDArray[np.float64]], *, where: str) -> bool:
+    """Tell whether the runs have parcels in common; a warning where they have not."""
+    common = np.logical_and.reduce([usable_parcels(run)[0] for run in time_series])
+    found = np.count_nonzero(common)
+    if found >= _FEWEST_PARCELS:
+        return True
+    finding = Finding(
+        where=where,
+        rule="tangent matrices need parcels that all runs of the group cover",
+        found=f"{found} of {len(common)} parcels common to {len(time_series)} runs",
+        remedy="Exclude runs that cover little in visits.tsv, or lower functional.min_coverage.",
+        severity="warning",
+    )
+    report([finding])
+    return False
 
 
 def _tangent(

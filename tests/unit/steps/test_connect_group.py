@@ -17,14 +17,19 @@ PATIENTS = ["sub-1", "sub-1", "sub-2", "sub-2", "sub-3"]
 LABELS = ["a", "b", "c"]
 
 
-def made(folder: Path, reference: Reference, excluded: tuple[int, ...] = ()) -> list[str]:
+def made(
+    folder: Path,
+    reference: Reference,
+    excluded: tuple[int, ...] = (),
+    without: dict[int, list[str]] | None = None,
+) -> list[str]:
     rng = np.random.default_rng(0)
     series = []
     for visit in range(len(PATIENTS)):
         path = folder / f"{visit}.tsv"
-        write_table(
-            path, pd.DataFrame(rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3)), columns=LABELS)
-        )
+        table = pd.DataFrame(rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3)), columns=LABELS)
+        table[(without or {}).get(visit, [])] = np.nan
+        write_table(path, table)
         write_json(sidecar_of(path), {"Excluded": "too short"} if visit in excluded else {})
         series.append(str(path))
     out = [str(folder / f"out{visit}.tsv") for visit in range(len(PATIENTS))]
@@ -59,3 +64,14 @@ def test_the_reference_is_the_one_asked_for(tmp_path: Path, reference: Reference
 def test_without_another_patient_there_is_no_matrix(tmp_path: Path) -> None:
     out = made(tmp_path, "other patients", excluded=(2, 3, 4))
     assert all(np.isnan(read_matrix(path)[0]).all() for path in out)
+
+
+def test_runs_that_share_no_parcels_get_no_matrix_and_the_reason(tmp_path: Path) -> None:
+    out = made(tmp_path, "group", excluded=(1,), without={0: ["a"], 3: ["b"]})
+    assert all(np.isnan(read_matrix(path)[0]).all() for path in out)
+    told = [read_json(sidecar_of(path))["Excluded"] for path in out]
+    assert told[1] == "too short"
+    assert {"no two parcels are covered by all runs of the group"} == {*told[:1], *told[2:]}
+    # one parcel less for one run leaves two for all
+    kept = made(tmp_path, "group", excluded=(1,), without={0: ["a"]})
+    assert np.isfinite(read_matrix(kept[2])[0][1:, 1:]).all()
