@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msimaging.bids.scans import Scan
-from msimaging.bids.visits import UNDECIDED, Visits
+from msimaging.bids.visits import Visits, is_decided
 from msimaging.errors import Finding
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def unknown_anatomicals(visits: Visits, scans: Mapping[str, Scan], *, table: Pat
             "n/a.",
         )
         for visit in visits.rows
-        if visit.anat and UNDECIDED not in visit.anat
+        if is_decided(visit.anat)
         if getattr(scans.get(visit.anat), "modality", "") != "T1w"
     ]
 
@@ -68,9 +68,8 @@ def anatomical_of(plan: Selection, sub: str) -> tuple[str, str] | None:
         return None
     founding = plan.founders("bold", sub)
     for visit in plan.visits_of("bold", sub):
-        if visit.session_id in founding and visit.anat and UNDECIDED not in visit.anat:
-            path = PurePosixPath(plan.settings["bids_dir"]) / visit.anat
-            return str(path), visit.session_id
+        if visit.session_id in founding and is_decided(visit.anat):
+            return plan.below(visit.anat), visit.session_id
     return None
 
 

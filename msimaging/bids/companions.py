@@ -187,7 +187,7 @@ def dwi_changes(plan: Plan, sub: str) -> list[dict[str, Any]]:
 
 
 def _dwi_change(plan: Plan, pair: VisitPair) -> dict[str, Any]:
-    sub, both = pair.participant_id, [v.session_id for v in (pair.baseline, pair.follow_up)]
+    sub, both = pair.participant_id, pair.sessions
     named = {"sub": sub, "pair": pair.name}
     return {
         "scans": plan.raw_of_pair("dwi", sub, pair.name),
@@ -230,9 +230,9 @@ def bold_changes(plan: Plan, sub: str) -> list[dict[str, Any]]:
     }
     changes = []
     for pair in plan.pairs_of("bold", sub):
-        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
+        both = pair.sessions
         fixed = {"sub": sub, "task": task, "stat": "pearsoncorrelation", "pair": pair.name}
-        change: dict[str, Any] = {"sessions": both, "months": pair.months}
+        change: dict[str, Any] = {"sessions": list(both), "months": pair.months}
         change["scans"] = plan.raw_of_pair("bold", sub, pair.name)
         for name, key in keys.items():
             change[name] = [output(key, ses=s, atlas=a, **fixed) for a in atlases for s in both]

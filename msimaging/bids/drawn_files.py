@@ -32,7 +32,7 @@ def drawn_dwi_pairs(plan: Plan, sub: str) -> list[dict[str, Any]]:
     pairs = []
     for pair in plan.pairs_of("dwi", sub):
         named = {"sub": sub, "pair": pair.name}
-        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
+        both = pair.sessions
         pairs.append(
             {
                 "visits": [ses.removeprefix("ses-") for ses in both],
@@ -83,7 +83,7 @@ def drawn_bold_pairs(plan: Plan, sub: str) -> list[dict[str, Any]]:
     task = plan.settings["functional"]["task"]
     figures = []
     for pair in plan.pairs_of("bold", sub):
-        both = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
+        both = pair.sessions
         for atlas in plan.functional_atlases:
             named = {"sub": sub, "pair": pair.name, "atlas": atlas}
             figures.append(

@@ -1,4 +1,4 @@
-"""What a job leaves of itself: the words of its log, and which files of an entry are its own.
+"""What a job leaves of itself: words of log and sidecar, and which files of an entry are its own.
 
 Every step needs these few; whoever plans jobs is not imported here, so that a change of the plan
 does not count as a change of every step.
@@ -13,6 +13,8 @@ from typing import Any
 FAILURE = "FAILED because: "
 #: Begins the last line of the log of a job that came to its end.
 END = "done in "
+#: Begins what the sidecar of a transform says where it leads over no T1w.
+DIRECTLY = "none: "
 
 
 def files_written(part: Mapping[str, Any]) -> list[str]:

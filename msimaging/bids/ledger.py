@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from msimaging.bids.anatomical import why_directly
-from msimaging.bids.job_records import END, FAILURE
+from msimaging.bids.job_records import DIRECTLY, END, FAILURE
 from msimaging.bids.jobs import Job, jobs_of
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
@@ -22,6 +22,7 @@ from msimaging.bids.visits import (
     UNDECIDED,
     Modality,
     Visit,
+    is_decided,
     pair_name,
     read_visits,
 )
@@ -117,10 +118,6 @@ def too_little_data(study: Path, plan: Plan) -> Iterator[Entry]:
                 )
 
 
-#: Beginning of what the sidecar of a transform says where it leads over no T1w.
-_DIRECTLY = "none: "
-
-
 def _corrections(study: Path, entries: Iterable[Entry], plan: Plan) -> Iterator[Entry]:
     """Tell of each scan whether it was corrected and how aligned, by the job that does it."""
     diffusion, functional = (plan.settings[name] for name in ("diffusion", "functional"))
@@ -160,7 +157,7 @@ def _why_directly(study: Path, plan: Plan, sub: str) -> str:
     if why or not sidecar.exists():
         return why
     over = str(json.loads(sidecar.read_text(encoding="utf-8")).get("RegistrationOver", ""))
-    return over.removeprefix(_DIRECTLY) if over.startswith(_DIRECTLY) else ""
+    return over.removeprefix(DIRECTLY) if over.startswith(DIRECTLY) else ""
 
 
 def _without_models(plan: Plan) -> Iterator[Entry]:
@@ -298,7 +295,7 @@ def _without_masks(plan: Plan) -> Iterator[Entry]:
         if not any(masks.values()):
             continue
         for ses, mask in masks.items():
-            if mask and UNDECIDED not in mask:
+            if is_decided(mask):
                 continue
             found = f"{len(mask.split(UNDECIDED))} lesion masks" if mask else "no lesion mask"
             reason = (

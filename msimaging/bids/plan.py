@@ -331,7 +331,7 @@ class Plan(Spaces):
                 {
                     "participant_id": pair.participant_id,
                     "measure": param,
-                    "visits": [pair.baseline.session_id, pair.follow_up.session_id],
+                    "visits": list(pair.sessions),
                     "pictures": [next(files) for _ in COMPARISON_VIEWS],
                 }
                 for param in self.settings["figures"]["measures"]

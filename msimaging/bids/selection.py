@@ -19,11 +19,11 @@ from msimaging.bids.shells import refused_models, why_without_model
 from msimaging.bids.trial_plan import TrialPlan
 from msimaging.bids.visits import (
     MODALITIES,
-    UNDECIDED,
     Modality,
     Visit,
     VisitPair,
     Visits,
+    is_decided,
     read_visits,
     without_exclusions,
 )
@@ -213,15 +213,15 @@ class Selection:
             pipeline has preprocessed ``mask`` and ``confounds`` (at most one).
         """
         scan = self._scan_of[modality, sub, ses]
-        files: dict[str, Any] = {"image": self._below(scan.path)}
-        files["sidecars"] = [self._below(name) for name in scan.sidecars]
+        files: dict[str, Any] = {"image": self.below(scan.path)}
+        files["sidecars"] = [self.below(name) for name in scan.sidecars]
         if modality == "dwi":
-            files |= {"bval": self._below(scan.bval), "bvec": self._below(scan.bvec)}
+            files |= {"bval": self.below(scan.bval), "bvec": self.below(scan.bvec)}
         if not scan.pipeline:
             files |= self._against_distortion(modality, sub, ses)
         if scan.pipeline:
-            confounds = [self._below(scan.confounds)] if scan.confounds else []
-            files |= {"mask": self._below(scan.mask), "confounds": confounds}
+            confounds = [self.below(scan.confounds)] if scan.confounds else []
+            files |= {"mask": self.below(scan.mask), "confounds": confounds}
         return files
 
     def _against_distortion(self, modality: Modality, sub: str, ses: str) -> dict[str, list[str]]:
@@ -232,10 +232,10 @@ class Selection:
             return {}
         other = self.scans[str(scan.reversed)]
         named = (other.path, other.bval if other.modality == "dwi" else None)
-        files = {"opposite": [self._below(name) for name in named if name]}
+        files = {"opposite": [self.below(name) for name in named if name]}
         if scan.matched in self.scans:
             matched = self.scans[str(scan.matched)]
-            files["matched"] = [self._below(n) for n in (matched.path, *matched.sidecars)]
+            files["matched"] = [self.below(n) for n in (matched.path, *matched.sidecars)]
         return files
 
     @cached_property
@@ -274,7 +274,7 @@ class Selection:
         """Return why a patient's diffusion series keep head motion, empty if they do not."""
         return why_moving(self.settings["diffusion"]["motion"], self.why_distorted("dwi", sub))
 
-    def _below(self, name: str | None) -> str:
+    def below(self, name: str | None) -> str:
         """Return a file of the dataset from the study folder; absolute paths stay."""
         return posixpath.join(self._dataset, str(name))
 
@@ -284,14 +284,12 @@ class Selection:
 
     def raw_of_pair(self, modality: Modality, sub: str, name: str) -> list[dict[str, Any]]:
         """Return the files of both scans of a pair, baseline first, and what preprocessed them."""
-        pair = self.pair(modality, sub, name)
-        sessions = [visit.session_id for visit in (pair.baseline, pair.follow_up)]
         return [
             {
                 **self.raw(modality, sub, ses),
                 "pipeline": self._scan_of[modality, sub, ses].pipeline,
             }
-            for ses in sessions
+            for ses in self.pair(modality, sub, name).sessions
         ]
 
     def lesion_masks(
@@ -316,11 +314,10 @@ class Selection:
         """
         sessions = self.sessions(modality, sub)
         named = [self._scan_of[modality, sub, ses].lesions for ses in sessions]
-        root = PurePosixPath(self.settings["bids_dir"])
         known = {
-            ses: str(root / path)
+            ses: self.below(path)
             for ses, path in zip(sessions, named, strict=True)
-            if path and UNDECIDED not in path
+            if is_decided(path)
         }
         complete = len(known) == len(sessions)
         return [known[ses] for ses in among or sessions] if complete else []
@@ -365,8 +362,7 @@ class Selection:
         if ses:
             sessions: Sequence[str] = (ses,)
         elif pair:
-            found = self.pair(modality, sub, pair)
-            sessions = (found.baseline.session_id, found.follow_up.session_id)
+            sessions = self.pair(modality, sub, pair).sessions
         elif sub:
             sessions = self.sessions(modality, sub)
         else:

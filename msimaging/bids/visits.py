@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from msimaging.bids.names import is_label
 from msimaging.bids.rows import read_rows
@@ -39,6 +39,11 @@ VISIT_COLUMNS = (
     "rescan",
 )
 EXCLUSION_COLUMNS = ("participant_id", "session_id", "modality", "reason")
+
+
+def is_decided(cell: str | None) -> TypeGuard[str]:
+    """Tell whether a cell names one file: neither nothing nor candidates to choose from."""
+    return bool(cell) and UNDECIDED not in str(cell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +106,19 @@ class VisitPair:
         return self.baseline.participant_id
 
     @property
+    def sessions(self) -> tuple[str, str]:
+        """Return both sessions, with their prefixes."""
+        return (self.baseline.session_id, self.follow_up.session_id)
+
+    @property
     def name(self) -> str:
         """Return the label of the pair, for example ``baselineToMonth06``."""
-        return pair_name(self.baseline.session_id, self.follow_up.session_id)
+        return pair_name(*self.sessions)
 
     @property
     def key(self) -> tuple[str, str, str]:
         """Return the patient and both sessions."""
-        return (self.participant_id, self.baseline.session_id, self.follow_up.session_id)
+        return (self.participant_id, *self.sessions)
 
     @property
     def months(self) -> float | None:

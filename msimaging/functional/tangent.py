@@ -20,6 +20,9 @@ from msimaging.functional.connectivity import (
 )
 from msimaging.functional.signals import too_few_parcels, usable_parcels
 
+#: Parcels that all runs of a group must share.
+FEWEST_PARCELS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TangentConnectomes:
@@ -157,6 +160,33 @@ def _shrinkage(signals: NDArray[np.float64], estimator: str) -> float:
     return float(getattr(fitted, "shrinkage_", 0.0))
 
 
+def common_parcels(
+    time_series: Sequence[NDArray[np.floating[Any]]],
+) -> tuple[NDArray[np.bool_], tuple[Finding, ...]]:
+    """Tell which parcels carry signal in every run.
+
+    Parameters
+    ----------
+    time_series : sequence of (T, P) ndarray
+        Cleaned signals of the same parcels; a parcel that a run does not cover is all NaN.
+
+    Returns
+    -------
+    common : (P,) ndarray of bool
+        A group needs `FEWEST_PARCELS` of them.
+    findings : tuple of Finding
+        A warning for each run with constant parcels.
+
+    Raises
+    ------
+    InputError
+        When a run by itself cannot be used, as `usable_parcels`.
+    """
+    checked = [usable_parcels(run, f"run {i}") for i, run in enumerate(time_series)]
+    common = np.logical_and.reduce([each for each, _ in checked])
+    return common, tuple(finding for _, some in checked for finding in some)
+
+
 def _common_runs(
     time_series: Sequence[NDArray[np.floating[Any]]], estimator: Estimator
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_], tuple[Finding, ...]]:
@@ -169,14 +199,13 @@ def _common_runs(
             remedy="Give all visits of all patients, extracted with one atlas.",
         )
         raise InputError([finding])
-    checked = [usable_parcels(run, f"run {i}") for i, run in enumerate(time_series)]
-    usable = np.logical_and.reduce([each for each, _ in checked])
-    if np.count_nonzero(usable) < 2:
+    usable, findings = common_parcels(time_series)
+    if np.count_nonzero(usable) < FEWEST_PARCELS:
         raise InputError([too_few_parcels(usable, "parcels common to all runs")])
     runs = [np.ascontiguousarray(run[:, usable], dtype=np.float64) for run in time_series]
     for position, run in enumerate(runs):
         check_rank(run, "tangent", estimator, f"run {position}")
-    return runs, usable, tuple(finding for _, some in checked for finding in some)
+    return runs, usable, findings
 
 
 def _too_few_patients(patients: Sequence[str], n_runs: int) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from msimaging.atlases.templates import load_template
+from msimaging.bids.job_records import DIRECTLY
 from msimaging.bids.layout import TEMPLATE
 from msimaging.spatial.resampling import resample_image
 from msimaging.spatial.transforms import compose
@@ -55,9 +56,10 @@ def adopt_space(
     write_volume(out_template, np.mean(on_grid, axis=0), template.affine)
     write_transform(out_from_template, nowhere)
     write_transform(out_to_template, nowhere)
+    over = f"{DIRECTLY}done by the pipeline before"
     text = "Identity: the pipeline that preprocessed the runs has brought them to the template."
     for path in (out_midpoint, out_from_template, out_to_template):
-        describe(path, text, sources=images, RegistrationOver="none: done by the pipeline before")
+        describe(path, text, sources=images, RegistrationOver=over)
     describe(
         out_template,
         "Mean of all visits.",

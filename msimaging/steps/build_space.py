@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msimaging.atlases.templates import Template, load_template
+from msimaging.bids.job_records import DIRECTLY
 from msimaging.bids.layout import TEMPLATE
 from msimaging.provenance import file_digest
 from msimaging.spatial.midpoint import (
@@ -133,7 +134,7 @@ def build_space(
             working_resolution=working_resolution,
             seed=seed,
         )
-        told = {"RegistrationOver": f"none: {why_not}"}
+        told = {"RegistrationOver": f"{DIRECTLY}{why_not}"}
     _LOGGER.info(
         "local correlation with the template: %.3f before, %.3f affine, %.3f after",
         registration.similarity_before,

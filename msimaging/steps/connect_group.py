@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from msimaging.errors import Finding
 from msimaging.functional.connectivity import Estimator
-from msimaging.functional.signals import usable_parcels
 from msimaging.functional.tangent import (
+    FEWEST_PARCELS,
     TangentConnectomes,
+    common_parcels,
     tangent_connectivity,
     tangent_connectivity_leaving_out,
 )
@@ -22,7 +23,6 @@ from msimaging.tables import read_json, sidecar_of
 
 #: A reference needs at least this many visits, or patients where each patient's own are left out.
 _SMALLEST_GROUP = 2
-_FEWEST_PARCELS = 2
 _NOTHING_SHARED = "no two parcels are covered by all runs of the group"
 #: Whose visits make the reference.
 Reference = Literal["group", "other patients"]
@@ -96,9 +96,9 @@ def connect_group(
 
 def _share_parcels(time_series: Sequence[NDArray[np.float64]], *, where: str) -> bool:
     """Tell whether the runs have parcels in common; a warning where they have not."""
-    common = np.logical_and.reduce([usable_parcels(run)[0] for run in time_series])
+    common, _ = common_parcels(time_series)
     found = np.count_nonzero(common)
-    if found >= _FEWEST_PARCELS:
+    if found >= FEWEST_PARCELS:
         return True
     finding = Finding(
         where=where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -56,8 +57,8 @@ _ROWS = {
 }
 
 
-def with_quality(raw: Series, slice_axis: int) -> Series:
-    """Measure a series as acquired, also what is not to be corrected.
+def judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
+    """Look for dropped slices in a series as acquired, where no correction will do it.
 
     Parameters
     ----------
@@ -68,23 +69,9 @@ def with_quality(raw: Series, slice_axis: int) -> Series:
 
     Returns
     -------
-    Series
-        The same with `Series.as_acquired`.
+    SliceOutliers
+        Of the box around the brain: slices outside it are never judged.
     """
-    gtab = gradient_table(raw.bvals, raw.bvecs_ras)
-    judged = _judge_slices(raw, slice_axis)
-    measured = AsAcquired(
-        mask=raw.mask,
-        mean_b0=raw.mean_b0,
-        ndc=scan_quality(raw.data, gtab, raw.mask)["ndc"],
-        dropped_slices=float(judged.outliers.sum()),
-        dropped_slice_share=judged.share,
-    )
-    return replace(raw, as_acquired=measured)
-
-
-def _judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
-    """Look for dropped slices in the box around the brain: those outside are never judged."""
     box = ndimage.find_objects(raw.mask.astype(np.uint8))[0]
     return replace_dropped_slices(
         raw.data[box],
@@ -93,6 +80,32 @@ def _judge_slices(raw: Series, slice_axis: int) -> SliceOutliers:
         mask=raw.mask[box],
         slice_axis=slice_axis,
     )
+
+
+def with_quality(raw: Series, judged: SliceOutliers | None) -> Series:
+    """Measure a series as acquired.
+
+    Parameters
+    ----------
+    raw : Series
+        Before the corrections.
+    judged : SliceOutliers or None
+        From `judge_slices`; None where the correction judges them.
+
+    Returns
+    -------
+    Series
+        The same with `Series.as_acquired`.
+    """
+    gtab = gradient_table(raw.bvals, raw.bvecs_ras)
+    measured = AsAcquired(
+        mask=raw.mask,
+        mean_b0=raw.mean_b0,
+        ndc=scan_quality(raw.data, gtab, raw.mask)["ndc"],
+        dropped_slices=math.nan if judged is None else float(judged.outliers.sum()),
+        dropped_slice_share=math.nan if judged is None else judged.share,
+    )
+    return replace(raw, as_acquired=measured)
 
 
 def quality_table(series: Series) -> pd.DataFrame:

@@ -63,7 +63,8 @@ class AsAcquired:
     ndc : float
         Neighbouring-DWI correlation.
     dropped_slices, dropped_slice_share : float
-        Number of dropped slices, and their share among those judged.
+        Number of dropped slices, and their share among those judged; NaN where they are not
+        judged, because the correction judges them.
     """
 
     mask: NDArray[np.bool_]

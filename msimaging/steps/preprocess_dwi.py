@@ -12,10 +12,11 @@ from msimaging.steps.dwi_corrections import correct_series
 from msimaging.steps.dwi_quality import (
     CONFOUND_COLUMNS,
     confounds_table,
+    judge_slices,
     quality_table,
     with_quality,
 )
-from msimaging.steps.dwi_series import Corrections, slice_axis, weights_in_percent
+from msimaging.steps.dwi_series import Corrections, Series, slice_axis, weights_in_percent
 from msimaging.steps.gradient_gate import (
     ORIENTATION_COLUMNS,
     Gradients,
@@ -89,7 +90,6 @@ def preprocess_dwi(
         With every fault of the series and its table.
     """
     acquisition = read_acquisition(sidecars)
-    slices = slice_axis(acquisition)
     other = read_opposite(opposite) if opposite else None
     asked = Corrections(
         denoise=denoise,
@@ -102,7 +102,10 @@ def preprocess_dwi(
     )
     # no name holds the series as acquired: its memory is free once the first correction is done
     series = correct_series(
-        with_quality(read_series(image, bval, bvec, gradients), slices), asked, acquisition, other
+        _measured(read_series(image, bval, bvec, gradients), asked, slice_axis(acquisition)),
+        asked,
+        acquisition,
+        other,
     )
 
     write_volume(out_image, series.data, series.affine)
@@ -129,3 +132,8 @@ def preprocess_dwi(
     describe(out_orientation, text, sources=sources, columns=ORIENTATION_COLUMNS)
     text = "Head motion, eddy-current distortion and dropped slices of each volume."
     describe(out_confounds, text, sources=sources, columns=CONFOUND_COLUMNS)
+
+
+def _measured(raw: Series, asked: Corrections, axis: int) -> Series:
+    """Tell how good a series is as acquired; slices that are to be replaced are judged there."""
+    return with_quality(raw, None if asked.outliers else judge_slices(raw, axis))

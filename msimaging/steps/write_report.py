@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +105,14 @@ def write_report(
     parcels = strength_sections(
         strengths, strength_rows, confidence=settings["statistics"]["confidence"]
     )
-    pages = (_patient(name, tables, figures, maps, comparisons) for name in patients)
     content = ReportContent(
         title=settings["report"]["title"],
         blind=blind,
         banner=_BANNER,
         version=version(),
         patients=(
-            replace(page, sections=(*page.sections, *parcels.get(page.participant_id, ())))
-            for page in pages
+            _patient(name, tables, figures, maps, comparisons, parcels=parcels.get(name, ()))
+            for name in patients
         ),
         patient_table=_patient_table(patients, tables),
         cohort=cohort_sections(
@@ -179,6 +177,8 @@ def _patient(
     figures: Sequence[str],
     maps: Sequence[str],
     comparisons: Sequence[Mapping[str, Any]],
+    *,
+    parcels: Sequence[SectionContent],
 ) -> PatientContent:
     changes = tables["changes"]
     own = changes[changes["participant_id"] == name]
@@ -191,17 +191,15 @@ def _patient(
         )
         or "none usable"
     }
+    shown = tuple(shown_figure(path) for path in pictures)
+    drawn = [SectionContent(title="Figures", figures=shown)] if shown else []
     return PatientContent(
         participant_id=name,
         facts=facts,
         changes=own,
         comparisons=tuple(_comparison(row) for row in comparisons if row["participant_id"] == name),
         volumes=tuple(_volume(path) for path in maps if f"/{name}/" in path),
-        sections=(
-            SectionContent(title="Figures", figures=tuple(shown_figure(path) for path in pictures)),
-        )
-        if pictures
-        else (),
+        sections=(*drawn, *parcels),
     )
 
 

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from bench_preprocessing import AFFINE, simulated
+from bench_raw_to_maps import timed
 
 #: What the scanner tells: full Fourier data, phase encoding to the front.
 SIDECAR = {
@@ -73,16 +71,6 @@ def run_preprocess(folder):
     )
 
 
-def measured(folder):
-    """Run the step in a process of its own: seconds of processor and peak memory in GB."""
-    command = [sys.executable, __file__, "--folder", str(folder)]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
-    processor = sum(getattr(after, f) - getattr(before, f) for f in ("ru_utime", "ru_stime"))
-    return wall, processor, float(said.split()[-1])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", type=int, nargs=3, default=(128, 128, 80))
@@ -91,20 +79,19 @@ def main():
     options = parser.parse_args()
     if options.folder:
         run_preprocess(options.folder)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
         return
     _, noisy, _, bvals, bvecs = simulated(tuple(options.shape), options.volumes)
     peaks = []
     for count in (options.volumes // 2, options.volumes):
         with tempfile.TemporaryDirectory() as name:
             prepare(Path(name), noisy[..., :count], bvals[:count], bvecs[:count])
-            wall, processor, peak = measured(Path(name))
-        peaks.append(peak)
+            cost = timed([sys.executable, __file__, "--folder", name])
+        peaks.append(cost.memory)
         size = "x".join(map(str, (*options.shape, count)))
         signal = np.prod(options.shape) * count * 4 / 1e9
         print(
-            f"{size}: {peak:.2f} GB peak, {signal:.2f} GB of signal in float32, "
-            f"{wall:.0f} s by the clock, {processor:.0f} s of processor",
+            f"{size}: {cost.memory:.2f} GB peak, {signal:.2f} GB of signal in float32, "
+            f"{cost.wall:.0f} s by the clock, {cost.processor:.0f} s of processor",
             flush=True,
         )
     print(f"peak grows by {peaks[1] / peaks[0]:.2f} for twice the volumes")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bench_raw_to_maps import timed
 
 from msimaging.bids.layout import output
 from msimaging.bids.plan import Plan
@@ -144,12 +144,8 @@ def write(study: Path, settings: dict) -> None:
 
 def in_own_process(task: str, study: Path) -> None:
     """Run a task by itself and print its processor seconds and its peak of memory."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, __file__, str(study), str(study), "--task", task]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{task:22s} {seconds:7.1f} s of processor, {float(said.split()[-1]):.2f} GB", flush=True)
+    cost = timed([sys.executable, __file__, study, study, "--task", task])
+    print(f"{task:22s} {cost.processor:7.1f} s of processor, {cost.memory:.2f} GB", flush=True)
 
 
 def show(address: str) -> float:
@@ -183,7 +179,6 @@ def main() -> None:
         os.chdir(study)
         settings = read_settings(study / "config.yaml")
         {"draw": draw, "write": write}[options.task](study, settings)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
         return
     if not study.exists():
         start = time.perf_counter()

@@ -213,11 +213,9 @@ def of_pair(modality, key, *, each=None, **fixed):
     def files(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
         return [
-            output(
-                key, sub=v.participant_id, ses=v.session_id, **fixed, **{name: value}
-            )
+            output(key, sub=wildcards.sub, ses=ses, **fixed, **{name: value})
             for value in values
-            for v in (pair.baseline, pair.follow_up)
+            for ses in pair.sessions
         ]
 
     return files
@@ -415,7 +413,7 @@ def sessions_of_pair(modality):
     @with_signature
     def sessions(wildcards):
         pair = PLAN.pair(modality, wildcards.sub, wildcards.pair)
-        return [v.session_id for v in (pair.baseline, pair.follow_up)]
+        return list(pair.sessions)
 
     return sessions
 
