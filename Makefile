@@ -6,7 +6,7 @@ DEMO ?= demo
 PATIENTS ?= 4
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test test-slow test-all bench lint lock clean
+.PHONY: help setup demo test test-slow test-kubernetes test-all bench lint lock clean
 
 help:
 	@echo "make demo      simulate a two-visit trial, run everything, compare with the truth"
@@ -31,6 +31,11 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and alone"
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "slow and not alone"
+
+# installs Snakemake's plugin, with which every start of Snakemake takes a quarter of a second more
+test-kubernetes: setup
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[kubernetes]"
+	$(BIN)/python -m pytest -k kubernetes tests/workflow/test_cluster_profiles.py
 
 test-all: test test-slow
 

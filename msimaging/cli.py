@@ -20,6 +20,7 @@ from msimaging.bids.plan import Plan
 from msimaging.data_verbs import ingest, verify
 from msimaging.errors import Finding, InputError
 from msimaging.settings import read_settings
+from msimaging.study.activity import activity_of
 from msimaging.study.creation import create_study
 from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.study.lock import hold_study
@@ -268,11 +269,15 @@ def status(
     """
     study = study.resolve()
     plan = Plan.of_study(study, read_settings(study / "config.yaml"))
-    entries = read_ledger(study, plan, outdated={} if quick else outdated_or_warning(study))
+    activity = activity_of(study)
+    outdated = {} if quick else outdated_or_warning(study)
+    entries = read_ledger(study, plan, outdated=outdated, running=activity.running)
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
     print_states(study, entries, everything=everything)
+    if activity.told:
+        print(activity.told)
 
 
 app.command()(verify)

@@ -22,10 +22,11 @@ from msimaging.bids.ledger import Entry, State
 from msimaging.bids.plan import Plan
 from msimaging.errors import ComputationError, Finding, InputError
 from msimaging.settings import read_settings
+from msimaging.study.cluster import refusals_of
 from msimaging.study.creation import Inventory
 from msimaging.study.notify import notify
 from msimaging.study.outdated import outdated_results
-from msimaging.study.process import Progress
+from msimaging.study.process import Progress, last_words
 
 if TYPE_CHECKING:  # reading DICOM is imported by the verb that needs it
     from msimaging.study.check import StudyReport
@@ -119,13 +120,33 @@ class _TenthByTenth:
 
 
 def summary_lines(study: Path, entries: list[Entry], returncode: int) -> Iterator[str]:
-    """Yield how a run ended: what failed or was left out and why, and where the report is."""
+    """Yield how a run ended: what failed or was left out and why, and where the report is.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    entries : list of Entry
+        The ledger after the run.
+    returncode : int
+        Of Snakemake.
+
+    Yields
+    ------
+    str
+        One line.
+    """
     shown = [e for e in entries if e.state in {"failed", "excluded", "unpaired"}]
     yield from (_line(study, entry) for entry in _once_a_job(shown))
     counts = Counter(entry.state for entry in entries)
     yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     if returncode:
-        yield f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}"
+        yield from (f"refused by the cluster: {line}" for line in refusals_of(study))
+        failed = any(entry.state == "failed" for entry in entries)
+        unbegun = len({entry.log for entry in entries if entry.state == "pending"})
+        told = "a step failed" if failed else f"no step failed, but {unbegun} jobs did not begin"
+        yield f"{told}; Snakemake's own record: {study / 'logs' / 'run.log'}"
+        yield from () if failed else last_words(study)
     elif (study / output("report")).exists():
         yield f"report: {study / output('report')}"
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: Begins the first line of a log; Snakemake leaves an empty one of a job that was never started.
+BEGIN = "began on "
 #: Begins the one line of a log that tells why a step failed.
 FAILURE = "FAILED because: "
 #: Begins the last line of the log of a job that came to its end.

@@ -61,7 +61,11 @@ class Entry:
 
 
 def read_ledger(
-    study: Path, plan: Plan, *, outdated: Mapping[str, str] = MappingProxyType({})
+    study: Path,
+    plan: Plan,
+    *,
+    outdated: Mapping[str, str] = MappingProxyType({}),
+    running: bool = False,
 ) -> list[Entry]:
     """Tell the state of every step of a study from its files and logs.
 
@@ -73,13 +77,14 @@ def read_ledger(
         What the study asks for.
     outdated : mapping, optional
         From results that a run would compute again to the reason, as the workflow tells it.
+    running : bool
+        Whether a run may be at work: a job whose log has no end is then pending, else it failed.
 
     Returns
     -------
     list of Entry
         Patients in the order of the table, cohort last.
     """
-    running = any((study / ".snakemake" / "locks").glob("*.lock"))
     entries = [
         entry for job in jobs_of(plan) for entry in _entries(study, job, outdated, running=running)
     ]
@@ -207,7 +212,7 @@ def _entry(study: Path, job: Job, outdated: Mapping[str, str], *, running: bool)
 
 
 def failure_in(path: Path) -> str:
-    """Return the reasons that a job's log gives for its failure, empty when it came to its end.
+    """Return the reasons that a job's log gives for its failure.
 
     Parameters
     ----------
@@ -217,11 +222,12 @@ def failure_in(path: Path) -> str:
     Returns
     -------
     str
-        Joined by ``; ``.
+        Joined by ``; ``; empty when the job came to its end, or never began: Snakemake leaves empty
+        logs of jobs that a cluster refused, and of those that wait in a group for one that failed.
     """
-    if not path.exists():
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    if not lines:
         return ""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(FAILURE) for line in lines if line.startswith(FAILURE)]
     if not reasons and not any(line.startswith(END) for line in lines[-1:]):
         return _SILENT

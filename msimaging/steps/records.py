@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import resource
+import socket
 import sys
 import time
 import warnings
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from msimaging.bids.derivatives import is_derivative, link_of
-from msimaging.bids.job_records import END, FAILURE
+from msimaging.bids.job_records import BEGIN, END, FAILURE
 from msimaging.bids.layout import DERIVATIVES
 from msimaging.errors import Finding, MsimagingError
 from msimaging.provenance import file_digest, version
@@ -103,7 +105,7 @@ def source_uri(path: Path | str) -> str:
 
 @contextmanager
 def job_log(path: Path | str) -> Iterator[None]:
-    """Write what a job reports to its log, and the reason of a failure as one line at the end.
+    """Write to a log where a job began, what it reports, and its end or why it failed.
 
     Parameters
     ----------
@@ -121,6 +123,7 @@ def job_log(path: Path | str) -> Iterator[None]:
     logging.captureWarnings(capture=True)
     warnings.simplefilter("once")
     started = time.perf_counter()
+    _LOGGER.info("%s%s", BEGIN, _where())
     try:
         yield
     except MsimagingError as error:
@@ -134,6 +137,11 @@ def job_log(path: Path | str) -> Iterator[None]:
         raise
     told = f"{time.perf_counter() - started:.1f} s, processor {time.process_time():.1f} s"
     _LOGGER.info("%s%s, peak memory %.0f MB", END, told, peak_memory())
+
+
+def _where() -> str:
+    number = os.environ.get("SLURM_JOB_ID")
+    return f"{socket.gethostname()}{f', Slurm job {number}' if number else ''}"
 
 
 def peak_memory() -> float:

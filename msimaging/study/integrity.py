@@ -178,8 +178,10 @@ def _altered(study: Path, known: States, results: States) -> Iterator[Damage]:
         path = _result_of(file, results)
         if path is None:
             continue
-        if path != file:  # a companion, which no job waits for; a job would have renewed both
-            if file in known and path in results and known.get(path) == results[path]:
+        if path != file:  # a companion, which no job waits for
+            # a job would have renewed both
+            alone = file in known and path in results and known.get(path) == results[path]
+            if alone or _after_its_job(study, path, state[1]):
                 yield Damage(path=path, file=file, cause="was altered")
             continue
         ended = _recorded_end(study, path)
@@ -189,6 +191,13 @@ def _altered(study: Path, known: States, results: States) -> Iterator[Damage]:
             yield Damage(path=path, file=file, cause="was left by a run that had been killed")
         elif file in known and abs(ended - state[1] / 1e9) > _SAME_TIME:
             yield Damage(path=path, file=file, cause="was altered after it had been made")
+
+
+def _after_its_job(study: Path, path: str, time_ns: int) -> bool:
+    """Tell whether a file is younger than the log of the job that wrote it, its last words."""
+    logs = _record_of(study, path).get("log") or ()
+    ends = [(study / log).stat().st_mtime for log in logs if (study / log).exists()]
+    return bool(ends) and time_ns / 1e9 - max(ends) > _SAME_TIME
 
 
 def _changed_scans(study: Path, plan: Plan, known: States) -> Iterator[Damage]:

@@ -51,6 +51,10 @@ class Holder:
     profile: str
     group: int = 0
 
+    def __str__(self) -> str:
+        """Return who, where and since when, for people."""
+        return f"{self.user} on {self.host}, process {self.pid}, since {self.since}"
+
     @property
     def here(self) -> bool:
         """Return whether it runs on this machine."""
@@ -128,7 +132,7 @@ def hold_study(study: Path, *, profile: str, take_over: bool = False) -> Iterato
             _remove(path, other)
             continue
         if (other.here and other.alive) or not (other.here or take_over):
-            raise ConfigError([_held(study, path, other)])
+            raise ConfigError([_held(study, other)])
         _remove(path, other)
         left_by = other
     lock = StudyLock(study, holder, left_by=left_by)
@@ -138,6 +142,33 @@ def hold_study(study: Path, *, profile: str, take_over: bool = False) -> Iterato
         yield lock
     finally:
         lock.release()
+
+
+def holder_of(study: Path) -> Holder | None:
+    """Return the run that holds a study, or that was killed while it did; None without one.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder; nothing in it is changed.
+    """
+    return _read(study / LOCK)
+
+
+def minutes_silent(study: Path) -> float:
+    """Return how many minutes ago the run that holds a study gave its last sign of life.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder with a lock.
+
+    Raises
+    ------
+    OSError
+        When the lock is gone.
+    """
+    return max(0, time.time() - (study / LOCK).stat().st_mtime) / 60
 
 
 def _this_run(profile: str) -> Holder:
@@ -195,14 +226,13 @@ def _remove(path: Path, judged: Holder | None) -> None:
         aside.unlink()
 
 
-def _held(study: Path, path: Path, other: Holder) -> Finding:
-    found = f"{other.user} on {other.host}, process {other.pid}, since {other.since}"
+def _held(study: Path, other: Holder) -> Finding:
+    found = str(other)
     if other.here:
         remedy = f"Wait until it has ended, or stop it there: kill -INT {other.pid}"
     else:
         with suppress(OSError):
-            silent = max(0, time.time() - path.stat().st_mtime)
-            found += f", last sign of life {silent / 60:.0f} min ago"
+            found += f", last sign of life {minutes_silent(study):.0f} min ago"
         remedy = (
             f"Wait until it has ended. If you know that it is dead (look on {other.host}): "
             f"msimaging run {study} --take-over"

@@ -288,9 +288,11 @@ def close_run(study: Path, returncode: int) -> tuple[int, list[Entry]]:
     settings = read_settings(study / "config.yaml")
     plan = Plan.of_study(study, settings)
     entries = read_ledger(study, plan)
-    if returncode:
+    # some runs are to stop on the way
+    complete = returncode == 0 and all(entry.state != "pending" for entry in entries)
+    if not complete:  # the job that writes it was not reached
         write_ledger(study=study, settings=settings, out_table=study / output("ledger"))
-    remember_files(study, plan, complete=returncode == 0)
+    remember_files(study, plan, complete=complete)
     if returncode:
         return FAILED, entries
     excluded = any(entry.state == "excluded" for entry in entries)

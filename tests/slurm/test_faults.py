@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ from pathlib import Path
 
 from msimaging.study.lock import hold_study
 from msimaging.study.runner import close_run, run_workflow
+from msimaging.terminal import summary_lines
 
 study, deadline, *command = sys.argv[1:]
 with hold_study(Path(study), profile="test") as lock:
@@ -43,7 +44,9 @@ with hold_study(Path(study), profile="test") as lock:
         on_progress=lambda progress: None, tell=print, deadline=float(deadline),
     )
     if (Path(study) / "visits.tsv").exists():
-        code, _ = close_run(Path(study), code)
+        ended = code
+        code, entries = close_run(Path(study), ended)
+        print(*summary_lines(Path(study), entries, ended), sep="\\n")
 sys.exit(code)
 """
 #: Patients of a study, by what their jobs come to.
@@ -133,19 +136,44 @@ name, kind, log, output = sys.argv[1:]
 with job_log(log):
     work(name, kind, Path(output))
 """
+#: Its job is long at the first attempt.
 LONG = """\
+from msimaging.bids.layout import output
+
+DWI = output("dwi", sub="sub-{name}", ses="ses-a")
+
+
 rule all:
     input:
-        "long.txt",
+        expand(DWI, name="long"),
 
 
-rule long:
+rule preprocess_dwi:
     output:
-        "long.txt",
+        DWI,
+    log:
+        "logs/preprocess_dwi/sub-{name}_ses-a.log",
+    resources:
+        mem_mb=500,
+        runtime=10,
     shell:
-        "echo started >> long.attempts; "
-        "if [ $(wc -l < long.attempts) -eq 1 ]; then sleep {config[seconds]}; fi; "
-        "echo whole > {output}"
+        "python long.py {config[seconds]} {log} {output}"
+"""
+LONG_JOB = """\
+import sys, time
+from pathlib import Path
+
+from msimaging.bids.rows import write_rows
+from msimaging.steps.records import job_log
+
+seconds, log, output = sys.argv[1:]
+with job_log(log):
+    attempts = Path("long_dwi.attempts")
+    with attempts.open("a") as handle:
+        handle.write("started\\n")
+    if len(attempts.read_text().splitlines()) == 1:
+        time.sleep(float(seconds))
+    write_rows(Path(output), ["text"], [{"text": "whole"}])
 """
 
 
@@ -165,6 +193,7 @@ class Run:
     def start(self, snakefile: str, *options: str, deadline: float = 0) -> None:
         (self.folder / "Snakefile").write_text(snakefile)
         (self.folder / "job.py").write_text(JOB)
+        (self.folder / "long.py").write_text(LONG_JOB)
         command = [sys.executable, "-m", "snakemake", "--directory", str(self.folder)]
         command += ["--snakefile", str(self.folder / "Snakefile")]
         command += ["--workflow-profile", str(PROFILES / self.profile)]
@@ -241,10 +270,10 @@ def _small_disk(folder: Path, stack: ExitStack) -> None:
     (folder / "filler").write_bytes(b"x" * 600_000)
 
 
-def _make_study(folder: Path) -> None:
-    """A study of one visit for each harm: what the ledger tells of."""
-    patients = [f"sub-{name}" for name in HARMS]
-    scans = [(sub, kind, f"{sub}_{kind}.nii.gz") for sub in patients for kind in KINDS]
+def _make_study(folder: Path, names: Sequence[str], kinds: Sequence[str]) -> None:
+    """A study of patients with one visit each: what the ledger tells of."""
+    patients = [f"sub-{name}" for name in names]
+    scans = [(sub, kind, f"{sub}_{kind}.nii.gz") for sub in patients for kind in kinds]
     rows = [{"path": path, "modality": kind} for _, kind, path in scans]
     write_rows(folder / "scans.tsv", SCAN_COLUMNS, rows)
     visits = [
@@ -264,7 +293,7 @@ def harmed(
     with ExitStack() as stack:
         runs = both(slurm, tmp_path_factory.mktemp("faults"), repository, stack)
         for run in runs:
-            _make_study(run.folder)
+            _make_study(run.folder, HARMS, KINDS)
             for kind in KINDS:
                 _small_disk(run.result("full", kind).parent, stack)
             run.start(FAULTS)
@@ -338,19 +367,56 @@ def test_the_ledger_tells_of_each_fault_and_of_its_mending(
 def test_a_controller_that_is_away_or_forgets_does_not_end_the_run(
     forgetting: bool, seconds: float, slurm: Any, tmp_path: Path, repository: Path
 ) -> None:
+    step = ("preprocess_dwi", "sub-long")
     with ExitStack() as stack:
         runs = both(slurm, tmp_path, repository, stack)
         length = f"seconds={600 if forgetting else seconds}"
         for run in runs:
+            _make_study(run.folder, ["long"], ["dwi"])
             run.start(LONG, "--config", length, deadline=12)
         for run in runs:
-            slurm.wait(lambda run=run: run.attempts("long"), run.profile, 180)
+            slurm.wait(lambda run=run: run.attempts("long_dwi"), run.profile, 180)
         with slurm.without_controller(forgetting=forgetting):
+            for run in runs:
+                run.remember("away")
             time.sleep(seconds)
         _finish(runs)
         for run in runs:
+            run.remember("ended")
             run.start(LONG, "--config", length)
         _finish(runs)
         for run in runs:
-            assert (run.folder / "long.txt").read_text() == "whole\n"
-            assert run.attempts("long") == (2 if forgetting else 1)
+            assert run.ledgers["away"][step] == ("pending", "running")
+            assert run.ledgers["ended"][step] == ("done", "")
+            assert run.result("long", "dwi").read_text() == "text\nwhole\n"
+            # the plain run after it had nothing to do
+            assert run.attempts("long_dwi") == (2 if forgetting else 1)
+
+
+REFUSED = {
+    "cluster-generic": "slurm_extra='--partition=nowhere'",
+    "slurm": "slurm_partition=nowhere",
+}
+
+
+def test_what_the_cluster_refuses_did_not_begin_and_is_told_so(
+    slurm: Any, tmp_path: Path, repository: Path
+) -> None:
+    with ExitStack() as stack:
+        runs = both(slurm, tmp_path, repository, stack)
+        for run in runs:
+            _make_study(run.folder, ["long"], ["dwi"])
+            run.start(LONG, "--config", "seconds=0", "--default-resources", REFUSED[run.profile])
+        _finish(runs, code=1)
+        for run in runs:
+            run.remember("refused")
+            assert run.ledgers["refused"]["preprocess_dwi", "sub-long"] == ("pending", "")
+            assert "jobs did not begin" in run.said
+            assert run.attempts("long_dwi") == 0
+            assert "At least one job did not complete successfully" in run.said
+            if run.profile == "cluster-generic":  # the plugin keeps the words of sbatch to itself
+                assert "refused by the cluster: sbatch: error: invalid partition" in run.said
+            run.start(LONG, "--config", "seconds=0")
+        _finish(runs)
+        for run in runs:
+            assert run.result("long", "dwi").read_text() == "text\nwhole\n"

@@ -78,7 +78,7 @@ def test_kubernetes_plans_the_same_jobs_with_its_own_plugin(
 ) -> None:
     pytest.importorskip(
         "snakemake_executor_plugin_kubernetes",
-        reason="no Kubernetes plugin here: pip install snakemake-executor-plugin-kubernetes",
+        reason="no Kubernetes plugin here: make test-kubernetes installs it and runs this test",
     )
     study = both(tmp_path).write()
     base = ("--directory", study, "--configfile", study / "config.yaml", "-n", "-q", "rules")

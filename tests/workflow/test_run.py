@@ -419,9 +419,9 @@ def kill_when_something_is_written(study: Path) -> None:
 def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
     study: Path, msimaging: Callable
 ) -> None:
-    folder = study / DERIVATIVES / "sub-02" / "ses-month06"
-    deleted = next((folder / "dwi").glob("*desc-orientation_stats.tsv"))  # nothing waits for it
-    cut = next((folder / "func").glob("*stat-partialcorrelation_relmat.tsv"))
+    folder = study / DERIVATIVES / "sub-02"
+    deleted = next(folder.glob("dwi/*_stat-change_*_stats.tsv"))  # nothing waits for it
+    cut = next(folder.glob("func/*_stat-change_*_relmat.tsv"))
     before = {path: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
     deleted.unlink()
     cut.write_bytes(before[cut][:100])
@@ -432,15 +432,16 @@ def test_deleted_and_cut_off_results_are_made_again_with_the_same_bytes(
         if entry["state"] == "stale"
     }
     place = deleted.relative_to(study)
-    assert stale["preprocess_dwi", "sub-02", "ses-month06"] == f"{place} was deleted"
-    assert stale["connect_parcels", "sub-02", ""] == f"{cut.relative_to(study)} was altered"
+    pair = "baselineToMonth06"
+    assert stale["change_diffusion", "sub-02", pair] == f"{place} was deleted"
+    assert stale["change_connectivity", "sub-02", pair] == f"{cut.relative_to(study)} was altered"
     result = msimaging("run", study, "--cores", 2)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"made again: {deleted.relative_to(study)} was deleted" in result.stdout
     assert f"made again: {cut.relative_to(study)} was altered" in result.stdout
     jobs = jobs_of_last_run(study)
-    assert jobs["preprocess_dwi"] == jobs["connect_parcels"] == 1
-    assert "preprocess_bold" not in jobs
+    assert jobs["change_diffusion"] == jobs["change_connectivity"] == 1
+    assert not {"preprocess_dwi", "measure_diffusion", "connect_parcels"} & set(jobs)
     assert {path: path.read_bytes() for path in before} == before
     ledger = read_rows(study / DERIVATIVES / "cohort" / "ledger.tsv")
     assert {row["state"] for row in ledger} == {"done", "absent", "unpaired"}

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_the_log_of_a_job_ends_with_the_reason(
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert result.returncode == code
     assert failure_in(path) == reason
+    assert path.read_text().startswith(f"began on {socket.gethostname()}\n")
     told = re.search(r"done in .* s, processor .* s, peak memory (\d+) MB", path.read_text())
     assert (told is not None) is (code == 0)
     # the program held 300 MB for a moment

@@ -66,7 +66,8 @@ class Study:
         pieces = [text[i : i + 254] for i in range(0, len(text), 254)]
         folder = self.folder.joinpath(".snakemake/metadata", *[f"@{p}" for p in pieces[:-1]])
         folder.mkdir(parents=True, exist_ok=True)
-        log = "tensor.log" if "model-tensor" in name else name
+        log = f"logs/{'tensor' if 'model-tensor' in name else Path(name).name[-80:]}.log"
+        self.write(log, "done in 1 s", age)
         record = {"endtime": (self.folder / name).stat().st_mtime, "log": [log]}
         (folder / pieces[-1]).write_text(json.dumps(record))
 
@@ -120,6 +121,15 @@ def test_what_a_patients_job_writes_beside_its_table_is_made_again_with_it(
         file.unlink()
     (study.folder / MATRIX).parent.rmdir()
     assert CONNECTED in study.damage()
+
+
+def test_what_was_cut_off_before_a_killed_run_could_note_it_is_made_again(study: Study) -> None:
+    beside = MATRIX.replace("covariance", "precision")
+    study.made(CONNECTED, age=50)
+    study.write(beside, "whole", age=51)
+    assert study.damage() == {}
+    study.write(beside, "who", age=10)
+    assert study.damage() == {CONNECTED: f"{beside} was altered"}
 
 
 def test_results_of_a_later_job_are_sound(study: Study) -> None:
