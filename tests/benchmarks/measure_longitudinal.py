@@ -28,6 +28,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
+from msimaging.bids.fieldmaps import why_moving
 from msimaging.bids.plan import TENSOR_MEASURES, TENSOR_PARAMS
 from msimaging.diffusion.gradients import gradient_table
 from msimaging.diffusion.metrics import SCALAR_METRICS
@@ -206,6 +207,7 @@ def syn(_):
 def measured(series, folder, n_samples):
     """Run preprocessing, fit, one midpoint space and the regions over several series."""
     settings = validated({"bids_dir": "bids"})["diffusion"]
+    undistorted = "series of one polarity only"
     names = ("denoise", "unring", "outliers", "bias")
     switches = {name: settings[name] for name in names} | {"gradients": "correct"}
     spent = {}
@@ -219,8 +221,8 @@ def measured(series, folder, n_samples):
             sidecars=[f"{stem}.json"],
             **switches,
             opposite=(),
-            why_distorted="not asked for",
-            why_moving="not asked for",
+            why_distorted=undistorted,
+            why_moving=why_moving(settings["motion"], undistorted),
             out_image=str(own / "dwi.nii.gz"),
             out_bval=str(own / "dwi.bval"),
             out_bvec=str(own / "dwi.bvec"),

@@ -49,7 +49,7 @@ def prepared(raw: Path, folder: Path, lesion_edge: int) -> Scan:
         **{name: options[name] for name in names},
         opposite=(),
         why_distorted="not asked for",
-        why_moving="not asked for",
+        why_moving="",
         out_image=scan.file("dwi.nii.gz"),
         out_bval=scan.file("dwi.bval"),
         out_bvec=scan.file("dwi.bvec"),

@@ -135,7 +135,7 @@ def test_a_missing_log_tells_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "state"),
-    [({"motion": "auto"}, "absent"), ({"motion": True}, "pending"), ({}, None)],
+    [({"motion": "auto"}, "absent"), ({}, "pending"), ({"motion": False}, None)],
 )
 def test_motion_that_stays_is_told_with_its_reason(
     study: Path, settings: dict[str, object], state: str | None
