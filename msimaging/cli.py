@@ -24,6 +24,7 @@ from msimaging.study.activity import activity_of
 from msimaging.study.creation import create_study
 from msimaging.study.drawing import chosen_figures, figures_by_name
 from msimaging.study.lock import hold_study
+from msimaging.study.run_log import RUN_LOG
 from msimaging.study.run_record import record_run
 from msimaging.study.runner import (
     DONE,
@@ -328,7 +329,7 @@ def figure(
     with hold_study(study, profile=options.profile) as lock, shown_progress() as show:
         returncode = perform(study, options, lock, on_progress=show, tell=print)
     if returncode:
-        print(f"a step failed; Snakemake's own record: {study / 'logs' / 'run.log'}")
+        print(f"a step failed; Snakemake's own record: {study / RUN_LOG}")
         raise typer.Exit(FAILED)
     print("\n".join(str(study / path) for path in files))
 

@@ -22,11 +22,11 @@ from msimaging.bids.ledger import Entry, State
 from msimaging.bids.plan import Plan
 from msimaging.errors import ComputationError, Finding, InputError
 from msimaging.settings import read_settings
-from msimaging.study.cluster import refusals_of
 from msimaging.study.creation import Inventory
 from msimaging.study.notify import notify
 from msimaging.study.outdated import outdated_results
-from msimaging.study.process import Progress, last_words
+from msimaging.study.process import Progress
+from msimaging.study.run_log import RUN_LOG, last_words, read_run_log, refusals
 
 if TYPE_CHECKING:  # reading DICOM is imported by the verb that needs it
     from msimaging.study.check import StudyReport
@@ -141,12 +141,13 @@ def summary_lines(study: Path, entries: list[Entry], returncode: int) -> Iterato
     counts = Counter(entry.state for entry in entries)
     yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     if returncode:
-        yield from (f"refused by the cluster: {line}" for line in refusals_of(study))
+        record = read_run_log(study)
+        yield from (f"refused by the cluster: {line}" for line in refusals(record))
         failed = any(entry.state == "failed" for entry in entries)
         unbegun = len({entry.log for entry in entries if entry.state == "pending"})
         told = "a step failed" if failed else f"no step failed, but {unbegun} jobs did not begin"
-        yield f"{told}; Snakemake's own record: {study / 'logs' / 'run.log'}"
-        yield from () if failed else last_words(study)
+        yield f"{told}; Snakemake's own record: {study / RUN_LOG}"
+        yield from () if failed else last_words(record)
     elif (study / output("report")).exists():
         yield f"report: {study / output('report')}"
 

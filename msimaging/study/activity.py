@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msimaging.study.cluster import has_slurm, jobs_of
-from msimaging.study.lock import Holder, holder_of, minutes_silent
+from msimaging.study.lock import Holder, holder_of, last_sign_of_life
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,7 @@ def activity_of(study: Path) -> Activity:
     if holder is None:
         return _of_snakemake(study)
     if not holder.here:
-        silent = f"last sign of life {minutes_silent(study):.0f} min ago"
-        return Activity(running=True, told=f"running: {holder}, {silent}")
+        return Activity(running=True, told=f"running: {holder}{last_sign_of_life(study)}")
     if holder.alive:
         return Activity(running=True, told=f"running: {holder}")
     return _of_killed(study, holder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -22,9 +21,6 @@ PREFIX = "msimaging"
 _TIMEOUT = 30
 #: Where nobody answers at the start of a run, it is asked again for so many seconds.
 _PATIENCE = 180
-
-#: What submitting commands say when they refuse; Snakemake's Slurm plugin keeps it to itself.
-_REFUSED = re.compile(r"^(?:sbatch: error|qsub|bsub): .*", re.MULTILINE)
 
 Orphans = Literal["cancel", "wait"]
 
@@ -48,19 +44,6 @@ def is_cluster_profile(folder: Path) -> bool:
     """
     content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
     return str(content.get("executor", "local")) not in {"local", "dryrun", "touch"}
-
-
-def refusals_of(study: Path) -> list[str]:
-    """Return what a cluster said to submissions that it refused in the last run, each once.
-
-    Parameters
-    ----------
-    study : Path
-        Study folder.
-    """
-    record = study / "logs" / "run.log"
-    text = record.read_text(encoding="utf-8", errors="replace") if record.exists() else ""
-    return list(dict.fromkeys(_REFUSED.findall(text)))
 
 
 def has_slurm() -> bool:

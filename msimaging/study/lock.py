@@ -155,20 +155,19 @@ def holder_of(study: Path) -> Holder | None:
     return _read(study / LOCK)
 
 
-def minutes_silent(study: Path) -> float:
-    """Return how many minutes ago the run that holds a study gave its last sign of life.
+def last_sign_of_life(study: Path) -> str:
+    """Tell how long ago the run that holds a study was seen alive; empty when the lock is gone.
 
     Parameters
     ----------
     study : Path
-        Study folder with a lock.
-
-    Raises
-    ------
-    OSError
-        When the lock is gone.
+        Study folder.
     """
-    return max(0, time.time() - (study / LOCK).stat().st_mtime) / 60
+    try:
+        silent = time.time() - (study / LOCK).stat().st_mtime
+    except OSError:
+        return ""
+    return f", last sign of life {max(0, silent) / 60:.0f} min ago"
 
 
 def _this_run(profile: str) -> Holder:
@@ -227,12 +226,10 @@ def _remove(path: Path, judged: Holder | None) -> None:
 
 
 def _held(study: Path, other: Holder) -> Finding:
-    found = str(other)
+    found = str(other) if other.here else f"{other}{last_sign_of_life(study)}"
     if other.here:
         remedy = f"Wait until it has ended, or stop it there: kill -INT {other.pid}"
     else:
-        with suppress(OSError):
-            found += f", last sign of life {minutes_silent(study):.0f} min ago"
         remedy = (
             f"Wait until it has ended. If you know that it is dead (look on {other.host}): "
             f"msimaging run {study} --take-over"

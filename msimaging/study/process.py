@@ -19,7 +19,6 @@ from msimaging.study.watch import Watchdog
 
 _PROGRESS = re.compile(r"^(\d+) of (\d+) steps \((\d+)%\) done")
 _STARTED = re.compile(r"^\s*(?:local)?rule (\w+):")
-_ERROR = re.compile(r"\w+(?:Error|Exception)\b")
 #: Seconds in which an interrupted Snakemake may cancel its jobs.
 _FAREWELL = 120
 
@@ -144,26 +143,6 @@ def _stopped_by_signals() -> Iterator[None]:
 def _has_jobs(study: Path) -> bool | None:
     jobs = jobs_of(study)
     return None if jobs is None else bool(jobs)
-
-
-def last_words(study: Path) -> list[str]:
-    """Return the error with which Snakemake ended its record of a run, empty when it has none.
-
-    Parameters
-    ----------
-    study : Path
-        Study folder.
-
-    Returns
-    -------
-    list of str
-        Its name and what follows, at most four lines.
-    """
-    record = study / "logs" / "run.log"
-    text = record.read_text(encoding="utf-8", errors="replace") if record.exists() else ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    starts = [number for number, line in enumerate(lines) if _ERROR.match(line)]
-    return lines[starts[-1] :][:4] if starts else []
 
 
 def unlock(study: Path) -> None:

@@ -18,6 +18,7 @@ from msimaging.bids.ledger import Entry
 from msimaging.bids.plan import Plan
 from msimaging.provenance import file_digest, library_versions, version
 from msimaging.settings import WORKFLOW, read_settings
+from msimaging.study.run_log import read_run_log
 from msimaging.tables import write_json
 
 FOLDER = Path("runs")
@@ -56,8 +57,7 @@ def record_run(
         they read them.
     """
     settings = read_settings(study / "config.yaml")
-    log = study / "logs" / "run.log"
-    jobs = Counter(_STARTED.findall(log.read_text(encoding="utf-8")) if log.exists() else ())
+    jobs = Counter(_STARTED.findall(read_run_log(study)))
     for name in ("default", "all"):
         jobs.pop(name, None)
     content: dict[str, Any] = {

@@ -21,6 +21,7 @@ from msimaging.study.cluster import Orphans, is_cluster_profile, settle_orphans
 from msimaging.study.integrity import find_damage, mark_for_repair, remember_files
 from msimaging.study.lock import StudyLock
 from msimaging.study.process import Progress, SnakemakeRun, unlock
+from msimaging.study.run_log import RUN_LOG
 
 #: Exit codes of the command line.
 DONE, FAILED, UNUSABLE, DONE_WITH_EXCLUSIONS = 0, 1, 2, 3
@@ -242,7 +243,7 @@ def run_workflow(
     ConfigError
         When a Snakemake that was not started by `msimaging run` holds the study, or left its lock.
     """
-    path = study / "logs" / "run.log"
+    path = study / RUN_LOG
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as record:
         for _ in range(1 + _RESUMES):

@@ -35,7 +35,7 @@ COARSE = {
     "diffusion": {"bootstrap_samples": 50},
     # two minutes of data are enough for a test
     "functional": {"min_minutes": 1, "min_volumes": 30},
-    "figures": {"formats": ["png"]},
+    "figures": {"formats": ["png"], "measures": ["fa"]},
 }
 
 
