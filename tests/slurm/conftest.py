@@ -184,6 +184,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
+def _end_what_is_left(root: Path) -> None:
+    """Kill jobs that outlived their end: a Snakemake told twice to end waits for itself."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("PATH", "").startswith(f"{root}{os.sep}"):
+                process.kill()
+
+
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
     programs = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -197,6 +205,7 @@ def slurm() -> Iterator[Slurm]:
     root.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
+        stack.callback(_end_what_is_left, root)
         cluster = Slurm(root, stack)
         cluster.start()
         stack.callback(cluster.ask, "scancel", "--user", "root")
