@@ -158,10 +158,10 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
 #: What each correction that is switched on adds to preprocess_dwi.
 CORRECTIONS: Mapping[str, Cost] = MappingProxyType(
     {
-        "denoise": Cost(mb=0, mb_per_samples=15, seconds=0, seconds_per_samples=2),
+        "denoise": Cost(mb=0, mb_per_samples=2, seconds=0, seconds_per_samples=2),
         "unring": Cost(mb=0, seconds=0, seconds_per_samples=1),
-        "motion": Cost(mb=0, mb_per_samples=15, seconds=5, seconds_per_samples=5),
-        "distortion": Cost(mb=0, mb_per_voxels=150, seconds=5, seconds_per_voxels=60),
+        "motion": Cost(mb=0, mb_per_samples=11, seconds=5, seconds_per_samples=2),
+        "distortion": Cost(mb=0, mb_per_voxels=150, seconds=5, seconds_per_voxels=30),
         "bias": Cost(mb=0, seconds=5),
     }
 )
