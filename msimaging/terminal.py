@@ -259,11 +259,12 @@ def print_states(study: Path, entries: list[Entry], *, everything: bool) -> None
 
 
 def _once_a_job(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Name all visits of a job that has failed in one entry: its reason is told once."""
+    """Name each visit of a job that has failed, all in one entry: its reason is told once."""
     for (_, state, _), found in groupby(entries, key=lambda e: (e.log, e.state, e.reason)):
         group = list(found)
         if state == "failed":
-            yield replace(group[0], session_id=", ".join(e.session_id for e in group))
+            visits = dict.fromkeys(entry.session_id for entry in group)
+            yield replace(group[0], session_id=", ".join(visits))
         else:
             yield from group
 

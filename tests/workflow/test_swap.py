@@ -158,7 +158,9 @@ def test_bent_visits_are_exchanged_as_rigid_ones_are(
         worst = np.abs(maps[0] + maps[1]).max() / np.abs(maps[0]).max()
         print(f"map of {name}: largest departure {worst:.1e} of the largest change")
         assert worst < TOLERANCE
-    rigid = changes(patients["scanned"]).loc[there.index, "change"]
+    # the rim of a lesion reaches some regions by one way only
+    rigid = changes(patients["scanned"])["change"].reindex(there.index)
+    assert rigid.notna().sum() > 0.9 * len(there)
     assert ((there["change"] - rigid).abs() / largest(there)).max() > 0.01
 
 
