@@ -160,7 +160,7 @@ CORRECTIONS: Mapping[str, Cost] = MappingProxyType(
     {
         "denoise": Cost(mb=0, mb_per_samples=2, seconds=0, seconds_per_samples=2),
         "unring": Cost(mb=0, seconds=0, seconds_per_samples=1),
-        "motion": Cost(mb=0, mb_per_samples=11, seconds=5, seconds_per_samples=2),
+        "motion": Cost(mb=0, mb_per_samples=11, seconds=15, seconds_per_samples=2.3),
         "distortion": Cost(mb=0, mb_per_voxels=150, seconds=5, seconds_per_voxels=30),
         "bias": Cost(mb=0, seconds=5),
     }

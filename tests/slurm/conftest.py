@@ -117,12 +117,13 @@ class Slurm:
         jobs = self.ask("squeue", "-h", "-t", "RUNNING", "-w", node, "-o", "%i").split()
         self._nodes[node].kill()
         self._nodes[node].wait()
-        for process in psutil.process_iter(["name", "cmdline"]):
-            text = " ".join(process.info["cmdline"] or ())
-            if any(f"[{job}." in text for job in jobs) and "slurmstepd" in text:
-                for each in [process, *process.children(recursive=True)]:
-                    with suppress(psutil.NoSuchProcess):
-                        each.kill()
+        for process in _ours(self.root):
+            with suppress(psutil.NoSuchProcess):
+                text = " ".join(process.cmdline())
+                if any(f"[{job}." in text for job in jobs) and "slurmstepd" in text:
+                    for each in [process, *process.children(recursive=True)]:
+                        with suppress(psutil.NoSuchProcess):
+                            each.kill()
         yield
         self.start_node(node)
         self.wait(lambda: node in self.ask(*UP).split(), f"node {node}")
@@ -184,12 +185,28 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _end_what_is_left(root: Path) -> None:
-    """Kill jobs that outlived their end: a Snakemake told twice to end waits for itself."""
+def _ours(root: Path) -> list[psutil.Process]:
+    """List what runs on this cluster; others, with jobs of the same numbers, may run beside it."""
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get("PATH", "").startswith(f"{root}{os.sep}"):
-                process.kill()
+            # slurmstepd writes its title over its environment: it is known by its children
+            step = "slurmstepd" in process.name()
+            told = process.children() if step else [process]
+            if any(_is_started_by(root, each) for each in told):
+                found.append(process)
+    return found
+
+
+def _is_started_by(root: Path, process: psutil.Process) -> bool:
+    return process.environ().get("PATH", "").startswith(f"{root}{os.sep}")
+
+
+def _end_what_is_left(root: Path) -> None:
+    """Kill jobs that outlived their end: a Snakemake told twice to end waits for itself."""
+    for process in _ours(root):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -374,9 +374,14 @@ def test_one_core_and_a_killed_run_give_the_same_bytes(
     for path in (alone / DERIVATIVES).rglob("[!.]*.nii.gz"):
         nib.load(path).get_fdata()  # what stands under a final name is whole
 
-    finished = msimaging("run", alone, "--cores", 1)
+    tables = ("collect_measures", "collect_changes")
+    finished = msimaging("run", alone, "--cores", 1, "--", "--until", *tables)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "was killed; going on" in finished.stdout
+    # the ledger tells how far it came, although its own job was not reached
+    ledger = read_rows(alone / DERIVATIVES / "cohort" / "ledger.tsv")
+    states = {row["step"]: row["state"] for row in ledger}
+    assert (states["change_diffusion"], states["draw_regions"]) == ("done", "pending")
 
     compared = Counter()
     for path in sorted((alone / DERIVATIVES / "sub-01").rglob("[!.]*")):
