@@ -60,6 +60,13 @@ SENTENCES = {
         "Gibbs ringing was removed by local subvoxel shifts.",
         "kellner2016",
     ),
+    "replace_slices": _sentence(
+        1,
+        "replacement of dropped slices",
+        "Slices that had lost signal were replaced by what the other volumes foretold and had no "
+        "weight in the tensor fit.",
+        "andersson2016",
+    ),
     "correct_dwi_motion": _sentence(
         1,
         "correction of head motion and eddy currents",

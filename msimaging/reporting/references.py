@@ -14,6 +14,9 @@ REFERENCES = {
     "andersson2003": "Andersson JLR, Skare S, Ashburner J. How to correct susceptibility "
     "distortions in spin-echo echo-planar images. NeuroImage 2003;20:870-888. "
     "doi:10.1016/S1053-8119(03)00336-7.",
+    "andersson2016": "Andersson JLR et al. Incorporating outlier detection and replacement into a "
+    "non-parametric framework for movement and distortion correction of diffusion MR images. "
+    "NeuroImage 2016;141:556-572. doi:10.1016/j.neuroimage.2016.06.058.",
     "avants2008": "Avants BB et al. Symmetric diffeomorphic image registration with "
     "cross-correlation. Med Image Anal 2008;12:26-41. "
     "doi:10.1016/j.media.2007.06.004.",

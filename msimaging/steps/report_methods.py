@@ -55,6 +55,7 @@ def _switched_off(diffusion: Mapping[str, Any], functional: Mapping[str, Any]) -
     switches = {
         "denoise_dwi": diffusion["denoise"] != "none",
         "remove_gibbs": diffusion["unring"] != "none",
+        "replace_slices": diffusion["outliers"],
         "correct_dwi_motion": diffusion["motion"],
         "correct_distortion": diffusion["distortion"] != "none",
         "correct_bias": diffusion["bias"],
@@ -101,6 +102,7 @@ _SAME_JOB = {
     "check_gradients": ("preprocess_dwi", "import_dwi"),
     "denoise_dwi": ("preprocess_dwi",),
     "remove_gibbs": ("preprocess_dwi",),
+    "replace_slices": ("preprocess_dwi",),
     "correct_bias": ("preprocess_dwi",),
     "bootstrap_tensor": ("measure_diffusion",),
     "normalise_maps": ("measure_diffusion",),
@@ -122,6 +124,7 @@ def _settings_by_step(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "import_dwi": {},
         "denoise_dwi": {},
         "remove_gibbs": {},
+        "replace_slices": {},
         "correct_dwi_motion": {},
         "correct_distortion": {
             "method": "field from b=0 images of opposite phase encoding, in the same resampling"

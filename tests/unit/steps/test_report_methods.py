@@ -11,13 +11,16 @@ LEDGER = pd.DataFrame({"step": ["preprocess_dwi", "fit_tensor"], "state": ["done
 
 @pytest.mark.parametrize("motion", [True, False])
 def test_a_correction_that_was_switched_off_leaves_the_methods_text(motion: bool) -> None:
-    settings = validated({"bids_dir": "bids", "diffusion": {"motion": motion}})
+    diffusion = {"motion": motion, "outliers": not motion}
+    settings = validated({"bids_dir": "bids", "diffusion": diffusion})
     ledger = pd.concat([LEDGER, MOVED]) if motion else LEDGER
     text = methods_text(step_records(ledger, settings))
     told = " ".join(sentence for chapter in text.chapters for sentence in chapter.sentences)
     left_out = " ".join(text.not_run)
     assert ("eddy currents were corrected" in told) is motion
     assert ("eddy currents" in left_out) is not motion
+    assert ("Slices that had lost signal were replaced" in told) is not motion
+    assert ("dropped slices" in left_out) is motion
     assert "susceptibility distortion" in left_out
 
 
