@@ -30,8 +30,7 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and alone"
-	# those that wait for a cluster leave their core to others
-	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile -m "slow and not alone"
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "slow and not alone"
 
 # installs Snakemake's plugin, with which every start of Snakemake takes a quarter of a second more
 test-kubernetes: setup
