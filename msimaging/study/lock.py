@@ -226,10 +226,11 @@ def _remove(path: Path, judged: Holder | None) -> None:
 
 
 def _held(study: Path, other: Holder) -> Finding:
-    found = str(other) if other.here else f"{other}{last_sign_of_life(study)}"
+    found = str(other)
     if other.here:
         remedy = f"Wait until it has ended, or stop it there: kill -INT {other.pid}"
     else:
+        found += last_sign_of_life(study)
         remedy = (
             f"Wait until it has ended. If you know that it is dead (look on {other.host}): "
             f"msimaging run {study} --take-over"
